@@ -1,0 +1,1 @@
+"""Data sources, one per file; the file name is the name on the command line."""

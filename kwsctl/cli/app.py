@@ -1,0 +1,62 @@
+"""The `kwsctl` command: registers the commands and turns errors into one line and an exit code."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import click
+import typer
+
+from kwsctl import __version__
+from kwsctl.cli import console, data, doctor, evaluate, train
+from kwsctl.errors import KwsctlError
+
+app = typer.Typer(
+    name="kwsctl",
+    help="Train a wake word, make it personal, and take it to the device.",
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.add_typer(data.app, name="data")
+app.command("train")(train.train_command)
+app.command("evaluate")(evaluate.evaluate_command)
+app.command("doctor")(doctor.doctor_command)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        click.echo(f"kwsctl {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks of errors.")] = False,
+    version: Annotated[bool, typer.Option("--version", callback=_show_version, is_eager=True)] = False,
+) -> None:
+    """Train a wake word, make it personal, and take it to the device."""
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Runs the command line and exits.
+
+    Args:
+        arguments: what follows `kwsctl`; by default the process's own.
+    """
+    arguments = sys.argv[1:] if arguments is None else arguments
+    try:
+        code = app(arguments, standalone_mode=False)
+    except KwsctlError as error:
+        if "--debug" in arguments:
+            raise
+        sys.exit(console.fail(error))
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (KeyboardInterrupt, click.Abort):
+        console.note("Interrupted.")
+        sys.exit(console.EXIT_INTERRUPTED)
+    sys.exit(code if isinstance(code, int) else 0)

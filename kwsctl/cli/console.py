@@ -1,0 +1,100 @@
+"""The only place that prints: results to stdout, everything else to stderr."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console, RenderableType
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from kwsctl.errors import KwsctlError
+from kwsctl.progress import Progress as ReportProgress
+
+_out = Console(highlight=False)
+_err = Console(stderr=True, highlight=False)
+
+EXIT_FAILED, EXIT_USAGE, EXIT_CHECK_SAID_NO, EXIT_INTERRUPTED = 1, 2, 3, 130
+
+
+def show(result: Any, *, as_json: bool, render: Callable[[Any], RenderableType]) -> None:
+    """Prints what a command found out.
+
+    Args:
+        result: a dataclass or mapping of facts.
+        as_json: print one JSON object instead of a table.
+        render: makes what people read.
+    """
+    if as_json:
+        print(json.dumps(_plain(result), ensure_ascii=False, allow_nan=False))
+    else:
+        _out.print(render(result))
+
+
+def note(text: str) -> None:
+    """Tells something that is not the result, on stderr."""
+    _err.print(escape(text), style="dim")
+
+
+def warn(text: str) -> None:
+    """Tells something that the reader should not miss, on stderr."""
+    _err.print(f"[yellow]warning:[/] {escape(text)}", soft_wrap=True)
+
+
+def fail(error: KwsctlError) -> int:
+    """Shows an error as one line, with its remedy, and gives the exit code."""
+    hint = f" [dim]{escape(error.hint)}[/]" if error.hint else ""
+    _err.print(f"[red]error:[/] {escape(error.message)}{hint}", soft_wrap=True)
+    return error.exit_code
+
+
+@contextlib.contextmanager
+def progress_bar(what: str) -> Iterator[ReportProgress]:
+    """Shows a bar on stderr while the block runs.
+
+    Args:
+        what: what is being done, such as `Training`.
+
+    Yields:
+        The callable to hand to the library. The bar appears with its first call.
+    """
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=24),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(compact=True),
+        TextColumn("{task.fields[facts]}", style="dim"),
+    )
+    with Progress(*columns, console=_err, transient=not _err.is_terminal) as bars:
+        task = bars.add_task(what, total=None, facts="", visible=False)
+
+        def report(done: int, total: int | None, /, **facts: str | float) -> None:
+            told = "  ".join(f"{name} {_short(value)}" for name, value in facts.items())
+            bars.update(task, completed=done, total=total, facts=told, visible=True)
+
+        yield report
+
+
+def _short(value: str | float) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _plain(value: Any) -> Any:
+    """Turns dataclasses, paths, tuples and numpy numbers into what JSON knows."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {f.name: _plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_plain(item) for item in value]
+    if isinstance(value, Path | os.PathLike):
+        return os.fspath(value)
+    if hasattr(value, "tolist"):  # numpy arrays and numbers
+        return _plain(value.tolist())
+    return value

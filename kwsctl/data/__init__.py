@@ -1,0 +1,1 @@
+"""Manifests, downloads, prepared clip stores and batches."""

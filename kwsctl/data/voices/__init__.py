@@ -1,0 +1,1 @@
+"""Speech synthesis engines of the synthetic recipe, one file each."""

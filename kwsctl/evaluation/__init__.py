@@ -1,0 +1,1 @@
+"""From a bundle and clips to scores, and from scores to figures."""

@@ -1,0 +1,1 @@
+"""Log-mel features, whole clips and chunk by chunk."""

@@ -1,0 +1,1 @@
+"""Architectures, one per file; the file name is the name on the command line."""
