@@ -1,0 +1,103 @@
+"""Log-mel energies of a batch of clips, the same numbers as librosa's and as the streaming form.
+
+Frames are never padded (`center=False`), so that frame t needs the samples
+`[t * hop, t * hop + window)` and nothing else. The mel scale is HTK's without area normalization,
+as in the training code of BC-ResNet (Kim et al. 2021, arXiv 2106.04140).
+"""
+
+from __future__ import annotations
+
+import functools
+import warnings
+
+import torch
+from torch import Tensor
+
+from kwsctl.audio.torchaudio_guard import torchaudio
+from kwsctl.errors import InputError
+from kwsctl.types import FeatureSpec
+
+POWER_FLOOR = 1e-6
+"""Added to the power before the logarithm: 102 dB below a full-scale tone in a 30 ms window at 16 kHz."""
+
+
+@torch.no_grad()
+def mel_power(waves: Tensor, spec: FeatureSpec) -> Tensor:
+    """Measures the power in each mel band and frame.
+
+    Args:
+        waves: [B, S] floating-point samples in [-1, 1] at `spec.sample_rate_hz`.
+        spec: window, hop and mel bands.
+
+    Returns:
+        [B, F, T] float32, never negative, with T = `spec.frames(S / rate)`; no gradient flows back.
+
+    Raises:
+        InputError: integer samples, another shape, or mel bands that hold no DFT bin.
+    """
+    if waves.ndim != 2 or not waves.is_floating_point():
+        raise InputError(
+            f"Features need floating-point waves of shape [B, S], not {waves.dtype} {tuple(waves.shape)}.",
+            "Divide int16 samples by 32768.",
+        )
+    if waves.shape[1] < spec.window_samples:
+        return waves.new_zeros((waves.shape[0], spec.mel_bins, 0), dtype=torch.float32)
+    window, bands = _window_and_bands(spec, waves.device)
+    frames = waves.float().unfold(1, spec.window_samples, spec.hop_samples)
+    spectrum = torch.view_as_real(torch.fft.rfft(frames * window)).flatten(-2)
+    # Real and imaginary parts stay interleaved, and `bands` has each row twice: their sum of squares
+    # then is part of the matrix product, which is faster than adding strided halves.
+    with torch.autocast(waves.device.type, enabled=False):
+        return (spectrum.square_() @ bands).transpose(1, 2).contiguous()
+
+
+@torch.no_grad()
+def compress(power: Tensor) -> Tensor:
+    """Takes the logarithm of mel power; digital silence becomes log(POWER_FLOOR) = -13.8.
+
+    Args:
+        power: [B, F, T] from `mel_power`.
+
+    Returns:
+        [B, F, T] natural logarithm.
+    """
+    return torch.log(power + POWER_FLOOR)
+
+
+def logmel(waves: Tensor, spec: FeatureSpec) -> Tensor:
+    """Computes the features that every model sees.
+
+    Args:
+        waves: [B, S] floating-point samples in [-1, 1] at `spec.sample_rate_hz`.
+        spec: window, hop and mel bands.
+
+    Returns:
+        [B, F, T] float32, see `mel_power` and `compress`.
+    """
+    return compress(mel_power(waves, spec))
+
+
+@functools.lru_cache(maxsize=16)
+def _window_and_bands(spec: FeatureSpec, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Makes the Hann window [window] and the mel filters [2 * (window // 2 + 1), F], each row twice."""
+    n_bins = spec.window_samples // 2 + 1
+    with torch.inference_mode(False):  # kept between calls, so it must be usable in training as well
+        window = torch.hann_window(spec.window_samples, periodic=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # of empty bands: an error below
+            bands = torchaudio.functional.melscale_fbanks(
+                n_bins,
+                spec.f_min_hz,
+                spec.f_max_hz,
+                spec.mel_bins,
+                spec.sample_rate_hz,
+                norm=None,
+                mel_scale="htk",
+            )
+        empty = int((bands.amax(dim=0) == 0).sum())
+        if empty:
+            raise InputError(
+                f"{empty} of {spec.mel_bins} mel bands hold no bin of a {spec.window_ms:g} ms window.",
+                "Use fewer mel_bins, a longer window_ms or a higher f_min_hz.",
+            )
+        return window.to(device), bands.repeat_interleave(2, dim=0).to(device)
