@@ -44,8 +44,8 @@ def group_count(channels: int) -> int:
     return max(n for n in range(1, MAX_GROUPS + 1) if channels % n == 0)
 
 
-def normalization(kind: Norm, channels: int) -> nn.Module:
-    """Makes the normalization of activations [B, C, T].
+def normalization(kind: Norm, channels: int, *, dims: int = 1) -> nn.Module:
+    """Makes the normalization of activations [B, C, T] or [B, C, F, T].
 
     Group normalization (Wu & He 2018) takes its statistics within one clip. It is for learning from
     few or unequally distributed clips, where the batch statistics of one device mislead the others.
@@ -53,10 +53,11 @@ def normalization(kind: Norm, channels: int) -> nn.Module:
     Args:
         kind: `batch` or `group`.
         channels: C.
+        dims: 1 for [B, C, T], 2 for [B, C, F, T].
     """
     if kind == "group":
         return nn.GroupNorm(group_count(channels), channels)
-    return nn.BatchNorm1d(channels)
+    return nn.BatchNorm1d(channels) if dims == 1 else nn.BatchNorm2d(channels)
 
 
 def scaled(channels: int, width: float) -> int:
