@@ -45,7 +45,11 @@ def resolve(
         key, equals, value = text.partition("=")
         if not equals:
             raise InputError(f"--set {text!r} has no '='.", "Write --set key=value.")
-        values[key.strip()] = _parse_value(value.strip())
+        outer, _, inner = key.strip().partition(".")
+        if inner:  # network.tau=2 sets one field of an option that has fields itself
+            values[outer] = {**values.get(outer, {}), inner: _parse_value(value.strip())}
+        else:
+            values[outer] = _parse_value(value.strip())
     values |= {key: value for key, value in (flags or {}).items() if value is not None}
     return from_mapping(options, values)
 
@@ -94,6 +98,8 @@ def _parse_value(text: str) -> Any:
 
 def _coerce(key: str, value: Any, hint: Any) -> Any:
     """Fits a TOML value to a field type: ints may be floats, lists may be tuples, text may be paths."""
+    if dataclasses.is_dataclass(hint) and isinstance(hint, type) and isinstance(value, Mapping):
+        return from_mapping(hint, value)
     allowed = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
     for kind in allowed:
         origin = typing.get_origin(kind) or kind

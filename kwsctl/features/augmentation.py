@@ -1,0 +1,152 @@
+"""Augments features instead of audio, so that audio is turned into features once and not in every epoch.
+
+All of it works on mel power before the logarithm, where sounds add up:
+
+- shift: exact, a shift by whole frames of the audio;
+- gain: exact, a factor;
+- noise: powers add, and the cross term of two independent sounds is zero on average;
+- speed and voice: approximate, a stretch of the time and of the mel axis (as in vocal tract length
+  perturbation, Jaitly & Hinton 2013);
+- masks: SpecAugment (Park et al. 2019, arXiv 1904.08779, section 2) without time warping.
+
+Rooms need the audio and are put in when features are made, see `kwsctl.learning.rendering`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as fn
+
+from kwsctl.features.logmel import POWER_FLOOR, compress
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """How much to change each clip; every draw is uniform within the range.
+
+    Attributes:
+        shift_frames: largest shift to either side, in frames.
+        speed: tempo between 1 - speed and 1 + speed.
+        warp: stretch of the mel axis between 1 - warp and 1 + warp.
+        gain_db: level between -gain_db and +gain_db.
+        noise_share: share of clips that get noise.
+        snr_db: lowest and highest ratio of speech to noise.
+        time_masks: how many stretches of frames are blanked.
+        time_mask_frames: longest stretch.
+        mel_masks: how many ranges of mel bins are blanked.
+        mel_mask_bins: widest range.
+    """
+
+    shift_frames: int = 10
+    speed: float = 0.15
+    warp: float = 0.08
+    gain_db: float = 6.0
+    noise_share: float = 0.8
+    snr_db: tuple[float, float] = (0.0, 25.0)
+    time_masks: int = 2
+    time_mask_frames: int = 20
+    mel_masks: int = 2
+    mel_mask_bins: int = 5
+
+
+def augment(
+    power: Tensor, noise: Tensor | None, n_frames: int, how: Augmentation, generator: torch.Generator
+) -> Tensor:
+    """Makes one varied batch of features.
+
+    Args:
+        power: [B, F, T'] mel power of clips with a margin on both sides, T' >= T.
+        noise: [B, F, T] mel power to mix in, one per clip; None for no noise.
+        n_frames: T of the result.
+        how: what to vary and how much.
+        generator: draws everything, on the CPU, so that every device gives the same.
+
+    Returns:
+        [B, F, T] log-mel features.
+    """
+    moved = _move(power, n_frames, how, generator)
+    if noise is not None and how.noise_share > 0:
+        moved = _add_noise(moved, noise, how, generator)
+    if how.gain_db:
+        level_db = _uniform(len(moved), -how.gain_db, how.gain_db, generator).to(moved.device)
+        moved = moved * (10 ** (level_db / 10))[:, None, None]
+    return mask(compress(moved), how, generator)
+
+
+def middle(power: Tensor, n_frames: int) -> Tensor:
+    """Gives the features of clips as they are: [B, F, T'] mel power to [B, F, T] log-mel."""
+    first = (power.shape[2] - n_frames) // 2
+    return compress(power[:, :, first : first + n_frames])
+
+
+def mask(features: Tensor, how: Augmentation, generator: torch.Generator) -> Tensor:
+    """Blanks stretches of time and mel bins with each clip's mean (SpecAugment).
+
+    Args:
+        features: [B, F, T].
+        how: number and size of the masks.
+        generator: draws them.
+    """
+    n_clips, n_bins, n_frames = features.shape
+    in_time = _stretches(n_clips, n_frames, how.time_masks, how.time_mask_frames, generator)
+    in_mel = _stretches(n_clips, n_bins, how.mel_masks, how.mel_mask_bins, generator)
+    in_time, in_mel = in_time.to(features.device), in_mel.to(features.device)
+    mean = features.mean((1, 2))[:, None, None]
+    blank = in_time[:, None, :] | in_mel[:, :, None]
+    return torch.where(blank, mean, features)
+
+
+def _move(power: Tensor, n_frames: int, how: Augmentation, generator: torch.Generator) -> Tensor:
+    """Shifts in time; stretches time and mel axes by interpolation where asked for."""
+    n_clips, n_bins, n_long = power.shape
+    slack = (n_long - n_frames) // 2
+    reach = min(how.shift_frames, slack)
+    shift = torch.randint(-reach, reach + 1, (n_clips,), generator=generator)
+    frame = torch.arange(n_frames, dtype=torch.float32)
+    if not (how.speed or how.warp):
+        index = ((frame.long() + slack)[None] + shift[:, None]).to(power.device)
+        return power.gather(2, index[:, None, :].expand(-1, n_bins, -1))
+    tempo = 1 + _uniform(n_clips, -how.speed, how.speed, generator)
+    warp = 1 + _uniform(n_clips, -how.warp, how.warp, generator)
+    middle_frame = (n_long - 1) / 2
+    source_frame = (frame - (n_frames - 1) / 2)[None] * tempo[:, None] + middle_frame + shift[:, None]
+    source_bin = torch.arange(n_bins, dtype=torch.float32)[None] * warp[:, None]
+    grid = torch.empty(n_clips, n_bins, n_frames, 2)
+    grid[..., 0] = (source_frame * (2 / (n_long - 1)) - 1)[:, None, :]
+    grid[..., 1] = (source_bin * (2 / (n_bins - 1)) - 1)[:, :, None]
+    # "border": beyond the last frame or mel bin, that one is repeated.
+    moved = fn.grid_sample(
+        power[:, None], grid.to(power.device), mode="bilinear", padding_mode="border", align_corners=True
+    )
+    return moved[:, 0]
+
+
+def _add_noise(power: Tensor, noise: Tensor, how: Augmentation, generator: torch.Generator) -> Tensor:
+    n_clips = len(power)
+    snr_db = _uniform(n_clips, *how.snr_db, generator)
+    mixed = torch.rand(n_clips, generator=generator) < how.noise_share
+    weight = (mixed * 10 ** (-snr_db / 10)).to(power.device)
+    # The level of speech is that of its loud frames: silence around a word must not count.
+    per_frame = power.sum(1)
+    speech = per_frame.quantile(0.8, dim=1) if power.shape[2] > 1 else per_frame[:, 0]
+    level = noise.sum(1).mean(1)
+    factor = speech / (level + POWER_FLOOR) * weight
+    return power + noise * factor[:, None, None]
+
+
+def _uniform(n: int, low: float, high: float, generator: torch.Generator) -> Tensor:
+    return low + (high - low) * torch.rand(n, generator=generator)
+
+
+def _stretches(n_clips: int, length: int, count: int, longest: int, generator: torch.Generator) -> Tensor:
+    """Draws `count` stretches per clip; returns [n_clips, length], true inside."""
+    inside = torch.zeros(n_clips, length, dtype=torch.bool)
+    position = torch.arange(length)[None]
+    for _ in range(count):
+        size = torch.randint(0, min(longest, length) + 1, (n_clips, 1), generator=generator)
+        first = (torch.rand(n_clips, 1, generator=generator) * (length - size + 1)).long()
+        inside |= (position >= first) & (position < first + size)
+    return inside

@@ -1,0 +1,85 @@
+"""The noises that are mixed into training clips: recorded where there are some, and made ones."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from kwsctl.features.logmel import mel_power
+from kwsctl.seeding import numpy_generator
+from kwsctl.types import FeatureSpec
+
+N_MADE = 96
+
+
+def coloured_noise(spec: FeatureSpec, seconds: float, seed: int, count: int = N_MADE) -> Tensor:
+    """Makes noises of many colours whose level sways, as fans, streets and rooms do.
+
+    Args:
+        spec: features.
+        seconds: length of each, in s.
+        seed: of the noises.
+        count: N.
+
+    Returns:
+        [N, F, T] mel power.
+    """
+    draw = numpy_generator(seed, "coloured noise")
+    size = spec.samples(seconds)
+    frequency_hz = np.fft.rfftfreq(size, 1 / spec.sample_rate_hz)
+    slope = draw.uniform(-1.2, 0.3, (count, 1))  # of the amplitude over frequency: -1 is brown, 0 is white
+    centre_hz = draw.uniform(100, spec.f_max_hz, (count, 1))
+    amplitude = np.maximum(frequency_hz, 30.0) ** slope
+    amplitude *= 1 + 4 * np.exp(-(((frequency_hz - centre_hz) / 300) ** 2)) * (draw.random((count, 1)) < 0.4)
+    phases = draw.normal(size=(count, len(frequency_hz), 2))
+    waves = np.fft.irfft(amplitude * (phases[..., 0] + 1j * phases[..., 1]), size)
+    sway_hz = draw.uniform(0.3, 6.0, (count, 1))
+    time_s = np.arange(size) / spec.sample_rate_hz
+    depth = draw.uniform(0, 0.9, (count, 1))
+    waves *= 1 + depth * np.sin(2 * np.pi * (sway_hz * time_s + draw.random((count, 1))))
+    waves *= 0.05 / np.sqrt(np.mean(waves**2, axis=1, keepdims=True))
+    return mel_power(torch.from_numpy(waves.astype(np.float32)), spec)
+
+
+def babble(power: Tensor, generator: torch.Generator, voices: int = 4) -> Tensor:
+    """Mixes the other clips of a batch into one babble per clip.
+
+    Args:
+        power: [B, F, T] mel power.
+        generator: draws who talks.
+        voices: how many talk at once.
+
+    Returns:
+        [B, F, T] mel power.
+    """
+    order = [torch.randperm(len(power), generator=generator).to(power.device) for _ in range(voices)]
+    mixed = power[order[0]].clone()
+    for rows in order[1:]:
+        mixed += power[rows]
+    return mixed / voices
+
+
+def draw_noise(
+    power: Tensor, pool: Tensor, n_frames: int, generator: torch.Generator, babble_share: float
+) -> Tensor:
+    """Draws one noise per clip of a batch.
+
+    Args:
+        power: [B, F, T'] the batch itself, for babble.
+        pool: [N, F, T''] recorded and made noises.
+        n_frames: T.
+        generator: draws everything.
+        babble_share: share of clips that get babble.
+
+    Returns:
+        [B, F, T] mel power.
+    """
+    rows = torch.randint(len(pool), (len(power),), generator=generator)
+    noise = pool[rows, :, :n_frames].float().to(power.device)
+    talks = torch.rand(len(power), generator=generator) < babble_share
+    if talks.any() and len(power) > 1:
+        first = (power.shape[2] - n_frames) // 2
+        voices = babble(power[:, :, first : first + n_frames], generator)
+        noise = torch.where(talks.to(power.device)[:, None, None], voices, noise)
+    return noise

@@ -1,0 +1,139 @@
+"""Turns the windows of a training set into mel power, kept on disk and mapped into memory.
+
+Audio becomes features once, and again for a share of the clips in every epoch, each time in another
+room; everything else that varies is done on these features (`kwsctl.features.augmentation`). So
+features cost a small part of a training step, and a corpus larger than memory trains.
+
+What a window sounds like depends only on the seed, the window and the epoch in which it was last
+rendered. A resumed run renders the same as one that was never interrupted.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from kwsctl.audio import rooms
+from kwsctl.data.store import ClipStore
+from kwsctl.data.windows import Windows, gather
+from kwsctl.features.logmel import mel_power
+from kwsctl.progress import Progress, silent
+from kwsctl.seeding import numpy_generator
+from kwsctl.types import FeatureSpec
+
+CHUNK = 256
+N_ROOMS = 64
+
+
+class Renderings:
+    """Mel power of M windows, [M, F, T'] in bfloat16: three digits, and the range of float32.
+
+    Args:
+        store: the audio.
+        windows: M windows.
+        spec: features.
+        margin_frames: frames kept on both sides of a window, for shifts.
+        room_share: share of windows that are put into a room.
+        refresh_epochs: a window is rendered anew every so many epochs; 0 for never.
+        seed: of the rooms.
+        folder: where the file of features lies while this object lives.
+    """
+
+    def __init__(
+        self,
+        store: ClipStore,
+        windows: Windows,
+        spec: FeatureSpec,
+        *,
+        margin_frames: int = 0,
+        room_share: float = 0.0,
+        refresh_epochs: int = 0,
+        seed: int = 0,
+        folder: Path | None = None,
+    ) -> None:
+        self.windows = windows
+        self._store, self._spec, self._seed = store, spec, seed
+        self._margin = margin_frames * spec.hop_samples
+        self._room_share = room_share
+        self._refresh = refresh_epochs if room_share > 0 else 0
+        n_frames = spec.frames((windows.samples + 2 * self._margin) / spec.sample_rate_hz)
+        shape = (len(windows), spec.mel_bins, n_frames)
+        self._file = tempfile.NamedTemporaryFile(prefix="features-", dir=folder)  # noqa: SIM115  # owned
+        size = int(np.prod(shape))
+        flat = torch.from_file(self._file.name, shared=True, size=size, dtype=torch.bfloat16)
+        self.power = flat.view(shape)
+        self._rendered = np.full(len(windows), -1, dtype=np.int64)
+
+    def update(self, epoch: int, progress: Progress = silent) -> None:
+        """Renders what is due by this epoch.
+
+        Args:
+            epoch: 0 for the first; epochs may be skipped, as a resumed run does.
+            progress: counts windows, where there are many to render.
+        """
+        due_epoch = self._due(epoch)
+        stale = np.flatnonzero(self._rendered != due_epoch)
+        for first in range(0, len(stale), CHUNK):
+            rows = stale[first : first + CHUNK]
+            self.power[torch.from_numpy(rows)] = self._render(rows, due_epoch[rows]).bfloat16()
+            progress(min(first + CHUNK, len(stale)), len(stale))
+        self._rendered = due_epoch
+
+    def batch(self, rows: Tensor) -> Tensor:
+        """Gives the mel power [B, F, T'] of some windows, float32."""
+        return self.power[rows].float()
+
+    def close(self) -> None:
+        """Removes the file of features."""
+        self._file.close()
+
+    def _due(self, epoch: int) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+        """Gives the epoch in which each window is last rendered, spread evenly over the windows."""
+        if not self._refresh:
+            return np.zeros(len(self.windows), dtype=np.int64)
+        row = np.arange(len(self.windows))
+        return np.maximum(0, epoch - (epoch + row) % self._refresh)
+
+    def _render(self, rows: np.ndarray, due_epoch: np.ndarray) -> Tensor:
+        waves = torch.from_numpy(gather(self._store, self.windows.take(rows), self._margin))
+        if self._room_share > 0:
+            draws = [
+                numpy_generator(self._seed, "room", int(r), int(e))
+                for r, e in zip(rows, due_epoch, strict=True)
+            ]
+            inside = np.array([draw.random() < self._room_share for draw in draws])
+            if inside.any():
+                which = [
+                    int(draw.integers(N_ROOMS)) for draw, is_in in zip(draws, inside, strict=True) if is_in
+                ]
+                chosen = torch.from_numpy(np.flatnonzero(inside))
+                waves[chosen] = _in_rooms(waves[chosen], self._responses()[which])
+        return mel_power(waves, self._spec)
+
+    def _responses(self) -> Tensor:
+        """Makes the rooms [N_ROOMS, R] once."""
+        if not hasattr(self, "_rooms"):
+            generator = numpy_generator(self._seed, "rooms")
+            rate_hz = self._spec.sample_rate_hz
+            made = [
+                rooms.exponential_response(generator, rate_hz, float(generator.uniform(0.1, 0.6)))
+                for _ in range(N_ROOMS)
+            ]
+            longest = max(map(len, made))
+            self._rooms = torch.from_numpy(np.stack([np.pad(m, (0, longest - len(m))) for m in made]))
+        return self._rooms
+
+
+def _in_rooms(waves: Tensor, responses: Tensor) -> Tensor:
+    """Convolves [B, S] with [B, R], keeping length and the level of each clip."""
+    size = waves.shape[1] + responses.shape[1] - 1
+    n_fft = 1 << (size - 1).bit_length()
+    wet = torch.fft.irfft(torch.fft.rfft(waves, n_fft) * torch.fft.rfft(responses, n_fft), n_fft)
+    wet = wet[:, : waves.shape[1]]
+    level = waves.square().mean(1, keepdim=True) / wet.square().mean(1, keepdim=True).clamp_min(1e-12)
+    levelled: Tensor = wet * level.sqrt()
+    return levelled

@@ -1,0 +1,232 @@
+"""The running state of one training run: model, average, optimizer, sampler, and how to go on."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim import SGD, AdamW, Optimizer
+
+from kwsctl import architecture
+from kwsctl.bundle import Bundle
+from kwsctl.data.store import ClipStore
+from kwsctl.features.augmentation import augment, middle
+from kwsctl.learning import checkpoint, validation
+from kwsctl.learning.averaging import moving_average
+from kwsctl.learning.loop import Batch, EpochFacts
+from kwsctl.learning.noise import coloured_noise, draw_noise
+from kwsctl.learning.rendering import Renderings
+from kwsctl.learning.sampling import Sampler
+from kwsctl.learning.task import Problem
+from kwsctl.learning.train_options import TrainOptions
+from kwsctl.learning.workers import Workers
+from kwsctl.options import to_mapping
+from kwsctl.progress import Progress, silent
+from kwsctl.seeding import stream_seed, torch_generator
+from kwsctl.storage import write_text
+
+STATISTICS_WINDOWS = 2000
+NOISE_WINDOWS = 400
+
+
+class TrainingRun:
+    """Everything that changes while a model is trained, and how it is saved.
+
+    Args:
+        store: the audio.
+        problem: what to learn.
+        options: how.
+        seed: of everything random.
+        out: where the bundle will be; the log and the checkpoint stand beside it.
+        workers: device and processes.
+        progress: counts windows that are turned into features.
+    """
+
+    def __init__(
+        self,
+        store: ClipStore,
+        problem: Problem,
+        options: TrainOptions,
+        *,
+        seed: int,
+        out: Path,
+        workers: Workers,
+        progress: Progress = silent,
+    ) -> None:
+        self.problem, self.options, self.seed, self.workers = problem, options, seed, workers
+        self.log_path = out.with_suffix(".log.jsonl")
+        self.checkpoint_path = out.with_suffix(".resume.safetensors")
+        self.fingerprint = _fingerprint(store, options, seed)
+        self.n_frames = options.features.frames(problem.clip_s)
+        self.sampler = Sampler(problem, options.shares, options.batch_size)
+        self.train = Renderings(
+            store,
+            problem.train,
+            options.features,
+            margin_frames=options.augmentation.shift_frames,
+            room_share=options.room_share,
+            refresh_epochs=options.refresh_epochs,
+            seed=seed,
+        )
+        self.val = Renderings(store, problem.val, options.features)
+        self.train.update(0, progress)
+        self.val.update(0)
+        self.model = self._fresh_model().to(workers.device)
+        self.average = moving_average(self.model, options.ema_decay)
+        self.optimizer = _optimizer(self.model, options)
+        self.noise = self._noise_pool()
+        self.log: list[dict[str, Any]] = []
+        self.best: dict[str, Any] = {"epoch": -1, "score": float("-inf")}
+        self.best_weights: dict[str, Tensor] = {}
+
+    @property
+    def first_epoch(self) -> int:
+        """Where the run goes on."""
+        return len(self.log)
+
+    def batches(self, epoch: int) -> Iterator[Batch]:
+        """Makes the augmented batches of an epoch; the same ones whether or not the run was resumed."""
+        torch.manual_seed(stream_seed(self.seed, "dropout", epoch))  # within train()'s fork_rng
+        draw = torch_generator(self.seed, "epoch", epoch)
+        self.train.update(epoch)
+        for rows in self.sampler.epoch(draw):
+            own = self.workers.share(rows)
+            power = self.train.batch(own).to(self.workers.device)
+            noise = draw_noise(power, self.noise, self.n_frames, draw, self.options.babble_share)
+            features = augment(power, noise, self.n_frames, self.options.augmentation, draw)
+            yield Batch(features, self.sampler.target[own].to(self.workers.device), own)
+
+    def finish_epoch(self, facts: EpochFacts) -> bool:
+        """Validates, logs and saves; true where the run should end early."""
+        self._note_hardness(facts)
+        figures = self.validate(self.average.module)
+        # Epochs are compared by the first figure.
+        score = next(iter(figures.values()))
+        if score > self.best["score"] or not self.best_weights:
+            self.best = {"epoch": facts.epoch, "score": score}
+            self.best_weights = {
+                k: v.detach().cpu().clone() for k, v in self.average.module.state_dict().items()
+            }
+        self.log.append(
+            {
+                "epoch": facts.epoch,
+                "loss": facts.loss,
+                "train_accuracy": facts.accuracy,
+                "val": figures,
+                "clips": facts.clips * self.workers.count,
+                "seconds": facts.seconds,
+                "data_share": facts.data_s / facts.seconds,
+                "learning_rate": self.optimizer.param_groups[0]["lr"],
+            }
+        )
+        if self.workers.leads:
+            self._save()
+        stale = facts.epoch - self.best["epoch"]
+        enough = torch.tensor(float(0 < self.options.patience <= stale), device=self.workers.device)
+        return bool(self.workers.agree(enough))
+
+    def validate(self, model: nn.Module) -> dict[str, float]:
+        """Gives the figures of a model on the held-out windows."""
+        rows = torch.split(torch.arange(len(self.problem.val)), validation.BATCH)
+        features = (middle(self.val.batch(r), self.n_frames) for r in rows)
+        logits = validation.logits_of(model, features, self.workers.device)
+        return validation.compare_by(self.problem.task, logits, torch.from_numpy(self.problem.val.target))
+
+    def resume(self) -> bool:
+        """Goes on from the checkpoint if there is one of the same data, options and seed."""
+        if not self.checkpoint_path.is_file():
+            return False
+        saved = checkpoint.load(self.checkpoint_path)
+        if saved.facts["fingerprint"] != self.fingerprint:
+            return False
+        self.model.load_state_dict(saved.part("model"))
+        self.average.load_state_dict(saved.part("average"))
+        checkpoint.restore_optimizer(self.optimizer, saved.part("optimizer"))
+        self.sampler.hardness = saved.tensors["hardness"]
+        self.best_weights = saved.part("best")
+        self.best, self.log = dict(saved.facts["best"]), list(saved.facts["log"])
+        return True
+
+    def chosen_weights(self) -> dict[str, Tensor]:
+        """Gives the averaged weights to keep: of the best epoch, or of the last one."""
+        if self.options.keep == "best":
+            return self.best_weights
+        return {k: v.detach().cpu() for k, v in self.average.module.state_dict().items()}
+
+    def bundle(self, lineage: dict[str, Any]) -> Bundle:
+        """Makes the bundle of the weights to keep."""
+        return Bundle(
+            arch=self.options.arch,
+            config=dict(self.options.network),
+            features=self.options.features,
+            labels=self.problem.labels,
+            task=self.problem.task,
+            clip_s=self.problem.clip_s,
+            weights=self.chosen_weights(),
+            lineage=lineage,
+        )
+
+    def close(self) -> None:
+        """Removes the files of features."""
+        self.train.close()
+        self.val.close()
+
+    def _fresh_model(self) -> nn.Module:
+        torch.manual_seed(stream_seed(self.seed, "weights"))  # within train()'s fork_rng
+        model = architecture.build(
+            self.options.arch, self.options.network, len(self.problem.labels), self.options.features.mel_bins
+        )
+        step = max(1, len(self.problem.train) // STATISTICS_WINDOWS)
+        features = middle(self.train.power[::step].float(), self.n_frames)
+        model.get_buffer("standardize.mean").copy_(features.mean((0, 2)))
+        model.get_buffer("standardize.std").copy_(features.std((0, 2)).clamp_min(0.1))
+        return model
+
+    def _noise_pool(self) -> Tensor:
+        """Gives [N, F, T] mel power of recorded background and of made noises."""
+        made = coloured_noise(self.options.features, self.problem.clip_s, self.seed)
+        rows = torch.from_numpy(self.problem.background)
+        some = rows[:: max(1, len(rows) // NOISE_WINDOWS)]
+        return torch.cat([self.train.power[some, :, : self.n_frames].float(), made])
+
+    def _note_hardness(self, facts: EpochFacts) -> None:
+        seen = torch.full_like(self.sampler.hardness, -1.0)
+        scores = facts.logits.sigmoid() if self.problem.task == "wake" else facts.logits.softmax(1)
+        before = self.sampler.hardness
+        self.sampler.learn(facts.rows, scores)
+        seen[facts.rows] = self.sampler.hardness[facts.rows]
+        seen = self.workers.largest(seen.to(self.workers.device)).cpu()
+        self.sampler.hardness = torch.where(seen >= 0, seen, before)
+
+    def _save(self) -> None:
+        tensors = (
+            checkpoint.prefixed("model", self.model.state_dict())
+            | checkpoint.prefixed("average", self.average.state_dict())
+            | checkpoint.prefixed("best", self.best_weights)
+            | checkpoint.prefixed("optimizer", checkpoint.optimizer_tensors(self.optimizer))
+            | {"hardness": self.sampler.hardness}
+        )
+        facts = {"fingerprint": self.fingerprint, "best": self.best, "log": self.log}
+        checkpoint.Checkpoint(facts, tensors).save(self.checkpoint_path)
+        write_text(self.log_path, "".join(json.dumps(line) + "\n" for line in self.log))
+
+
+def _optimizer(model: nn.Module, options: TrainOptions) -> Optimizer:
+    """Decays weights but neither biases nor normalization, as usual with AdamW."""
+    decayed = [p for p in model.parameters() if p.ndim > 1]
+    others = [p for p in model.parameters() if p.ndim <= 1]
+    groups = [{"params": decayed, "weight_decay": options.decay}, {"params": others, "weight_decay": 0.0}]
+    if options.optimizer == "sgd":
+        return SGD(groups, lr=options.peak_rate, momentum=0.9, nesterov=True)
+    return AdamW(groups, lr=options.peak_rate, fused=True)
+
+
+def _fingerprint(store: ClipStore, options: TrainOptions, seed: int) -> str:
+    clips = [(c.sha256, c.start_s, c.duration_s, c.label, c.speaker, c.split) for c in store.clips]
+    text = json.dumps([clips, to_mapping(options), seed], sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -1,0 +1,85 @@
+"""The options of `kwsctl train`, with defaults that suit a data set of a few thousand clips."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from kwsctl.errors import InputError
+from kwsctl.features.augmentation import Augmentation
+from kwsctl.learning.sampling import Shares
+from kwsctl.types import FeatureSpec
+
+PEAK_RATE = {"adamw": 6e-3, "sgd": 0.1}
+DECAY = {"adamw": 0.03, "sgd": 1e-3}
+
+
+@dataclass(frozen=True)
+class TrainOptions:
+    """How to train; written into the bundle's lineage.
+
+    Attributes:
+        arch: file in `models/`.
+        network: fields of the architecture's `Config`.
+        features: how audio becomes features.
+        task: `auto` is `wake` for a single keyword, else `keywords`.
+        keywords: labels to detect; by default all but the reserved ones.
+        clip_s: length of audio the network sees, in s; by default what nearly all keywords need.
+        exclude_speakers: who must not be learned from.
+        epochs: passes over the training set.
+        batch_size: B.
+        optimizer: `adamw` or `sgd` (momentum 0.9).
+        learning_rate: the highest; by default by optimizer.
+        weight_decay: by default by optimizer.
+        warmup_epochs: until the highest learning rate.
+        label_smoothing: see `kwsctl.learning.losses`.
+        ema_decay: of the moving average of the weights, which is what is kept.
+        patience: stop after so many epochs without a better held-out figure; 0 never stops early.
+        keep: the average of the `best` epoch on held-out speakers, or of the `last` one.
+        augmentation: what to vary.
+        babble_share: share of clips that get other voices as noise.
+        room_share: share of clips that are put into a room.
+        refresh_epochs: every clip gets another room after so many epochs.
+        shares: how an epoch is made up.
+        device: `auto`, `cpu` or `cuda`.
+    """
+
+    arch: str = "tcresnet"
+    network: Mapping[str, Any] = field(default_factory=dict)
+    features: FeatureSpec = field(default_factory=FeatureSpec)
+    task: Literal["auto", "keywords", "wake"] = "auto"
+    keywords: tuple[str, ...] = ()
+    clip_s: float | None = None
+    exclude_speakers: tuple[str, ...] = ()
+    epochs: int = 60
+    batch_size: int = 100
+    optimizer: Literal["adamw", "sgd"] = "adamw"
+    learning_rate: float | None = None
+    weight_decay: float | None = None
+    warmup_epochs: float = 3.0
+    label_smoothing: float = 0.1
+    ema_decay: float = 0.998
+    patience: int = 0
+    keep: Literal["best", "last"] = "best"
+    augmentation: Augmentation = field(default_factory=Augmentation)
+    babble_share: float = 0.2
+    room_share: float = 0.3
+    refresh_epochs: int = 12
+    shares: Shares = field(default_factory=Shares)
+    device: str = "auto"
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch_size"):
+            if getattr(self, name) < 1:
+                raise InputError(f"{name} = {getattr(self, name)} trains nothing.", "Use at least 1.")
+
+    @property
+    def peak_rate(self) -> float:
+        """The highest learning rate."""
+        return PEAK_RATE[self.optimizer] if self.learning_rate is None else self.learning_rate
+
+    @property
+    def decay(self) -> float:
+        """The weight decay."""
+        return DECAY[self.optimizer] if self.weight_decay is None else self.weight_decay

@@ -1,0 +1,56 @@
+"""Scores held-out windows during training: one number to compare epochs by."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from sklearn.metrics import average_precision_score, roc_curve
+from torch import Tensor, nn
+
+from kwsctl.bundle import Task
+
+BATCH = 256
+FAR = 0.01
+
+
+def logits_of(model: nn.Module, features: Iterator[Tensor], device: torch.device) -> Tensor:
+    """Runs a model over batches of features [B, F, T] and gives all logits [N, L]."""
+    model.eval()
+    with torch.inference_mode():
+        return torch.cat([model(batch.to(device)).float().cpu() for batch in features])
+
+
+def compare_by(task: Task, logits: Tensor, target: Tensor) -> dict[str, float]:
+    """Gives the figures of held-out windows; the first one is what epochs are compared by.
+
+    Args:
+        task: keyword sets are compared by accuracy, wake words by average precision.
+        logits: [N, L].
+        target: [N] label indices, -1 for none.
+    """
+    if task == "keywords":
+        known = target >= 0
+        right = (logits[known].argmax(1) == target[known]).float()
+        return {"accuracy": float(right.mean())}
+    wanted = target[:, None] == torch.arange(logits.shape[1])
+    precision = [
+        average_precision_score(wanted[:, i], logits[:, i])
+        for i in range(logits.shape[1])
+        if wanted[:, i].any() and not wanted[:, i].all()
+    ]
+    if not precision:
+        return {"average_precision": float("nan")}
+    return {
+        "average_precision": float(np.mean(precision)),
+        "detected_at_far_1pct": float(
+            np.mean([_detected(wanted[:, i], logits[:, i]) for i in range(len(precision))])
+        ),
+    }
+
+
+def _detected(wanted: Tensor, score: Tensor) -> float:
+    """Share of positives above the threshold that 1 % of the negatives pass."""
+    false_alarm_rate, detection_rate, _ = roc_curve(wanted, score, drop_intermediate=False)
+    return float(detection_rate[false_alarm_rate <= FAR].max())
