@@ -75,6 +75,7 @@ def read(
     start_s: float = 0.0,
     duration_s: float | None = None,
     max_s: float = 4 * 3600,
+    channel: int | None = None,
 ) -> NDArray[np.float32]:
     """Reads audio, or a stretch of it, as the mean of its channels at one sample rate.
 
@@ -86,6 +87,7 @@ def read(
         start_s: where to begin, in s.
         duration_s: how much to read, in s; None for all the rest.
         max_s: longest stretch to read, in s.
+        channel: which one to take, from 0; None for the mean of all.
 
     Returns:
         [S] samples in [-1, 1]; float files are clipped to that. S is `round(duration_s * rate_hz)`,
@@ -102,8 +104,8 @@ def read(
         # Decoding begins on a multiple of `down`, where an input and an output sample coincide.
         begin = max(0, first * down // up - margin - _SEEK_FRAMES) // down * down
         end = min(sound.frames, -(-last * down // up) + margin)
-        blocks = resample_blocks(_mono_blocks(path, sound, begin, end), sound.samplerate, rate_hz)
-        decoded = np.concatenate(list(blocks))
+        blocks = _mono_blocks(path, sound, begin, end, channel)
+        decoded = np.concatenate(list(resample_blocks(blocks, sound.samplerate, rate_hz)))
     offset = begin * up // down
     samples = decoded[first - offset : last - offset]
     if not samples.any():
@@ -223,9 +225,11 @@ def _span(
 
 
 def _mono_blocks(
-    path: Path, sound: soundfile.SoundFile, begin: int, end: int
+    path: Path, sound: soundfile.SoundFile, begin: int, end: int, channel: int | None
 ) -> Iterator[NDArray[np.float32]]:
-    """Decodes frames `begin` to `end`, checks them and averages the channels."""
+    """Decodes frames `begin` to `end`, checks them and averages or picks the channels."""
+    if channel is not None and not 0 <= channel < sound.channels:
+        raise InputError(f"{_name(path)} has no channel {channel}, only {sound.channels}.", "Count from 0.")
     if begin:
         sound.seek(begin)
     block = np.empty((max(1, _BLOCK_VALUES // sound.channels), sound.channels), np.float32)
@@ -243,7 +247,7 @@ def _mono_blocks(
                 f"{_name(path)} has a peak of {peak:.3g} times full scale.", "Scale its samples to [-1, 1]."
             )
         begin += len(frames)
-        yield frames.mean(axis=1)
+        yield frames.mean(axis=1) if channel is None else frames[:, channel].copy()
 
 
 def _name(path: Path) -> str:

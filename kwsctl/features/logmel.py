@@ -20,6 +20,9 @@ from kwsctl.types import FeatureSpec
 POWER_FLOOR = 1e-6
 """Added to the power before the logarithm: 102 dB below a full-scale tone in a 30 ms window at 16 kHz."""
 
+_FRAMES_AT_ONCE_CPU = 1_024  # the spectra then stay in the cache: 2 MB
+_FRAMES_AT_ONCE = 2**18  # 0.5 GB on an accelerator
+
 
 @torch.no_grad()
 def mel_power(waves: Tensor, spec: FeatureSpec) -> Tensor:
@@ -44,11 +47,16 @@ def mel_power(waves: Tensor, spec: FeatureSpec) -> Tensor:
         return waves.new_zeros((waves.shape[0], spec.mel_bins, 0), dtype=torch.float32)
     window, bands = _window_and_bands(spec, waves.device)
     frames = waves.float().unfold(1, spec.window_samples, spec.hop_samples)
-    spectrum = torch.view_as_real(torch.fft.rfft(frames * window)).flatten(-2)
-    # Real and imaginary parts stay interleaved, and `bands` has each row twice: their sum of squares
-    # then is part of the matrix product, which is faster than adding strided halves.
+    n_clips, n_frames, _ = frames.shape
+    power = frames.new_empty((n_clips, spec.mel_bins, n_frames))
+    at_once = _FRAMES_AT_ONCE_CPU if waves.device.type == "cpu" else _FRAMES_AT_ONCE
+    clips_at_once = max(1, at_once // n_frames)
     with torch.autocast(waves.device.type, enabled=False):
-        return (spectrum.square_() @ bands).transpose(1, 2).contiguous()
+        for clip in range(0, n_clips, clips_at_once):
+            for frame in range(0, n_frames, at_once):
+                here = slice(clip, clip + clips_at_once), slice(frame, frame + at_once)
+                power[here[0], :, here[1]] = _band_power(frames[here], window, bands).transpose(1, 2)
+    return power
 
 
 @torch.no_grad()
@@ -61,7 +69,7 @@ def compress(power: Tensor) -> Tensor:
     Returns:
         [B, F, T] natural logarithm.
     """
-    return torch.log(power + POWER_FLOOR)
+    return (power + POWER_FLOOR).log_()
 
 
 def logmel(waves: Tensor, spec: FeatureSpec) -> Tensor:
@@ -75,6 +83,14 @@ def logmel(waves: Tensor, spec: FeatureSpec) -> Tensor:
         [B, F, T] float32, see `mel_power` and `compress`.
     """
     return compress(mel_power(waves, spec))
+
+
+def _band_power(frames: Tensor, window: Tensor, bands: Tensor) -> Tensor:
+    """Sums the power [B, T, F] of frames [B, T, window] in each mel band."""
+    spectrum = torch.view_as_real(torch.fft.rfft(frames * window)).flatten(-2)
+    # Real and imaginary parts stay interleaved, and `bands` has each row twice: their sum of squares
+    # then is part of the matrix product, which is faster than adding strided halves.
+    return spectrum.square_() @ bands
 
 
 @functools.lru_cache(maxsize=16)
