@@ -69,10 +69,10 @@ def augment(
     """
     moved = _move(power, n_frames, how, generator)
     if noise is not None and how.noise_share > 0:
-        moved = _add_noise(moved, noise, how, generator)
+        moved.addcmul_(noise, _noise_factor(moved, noise, how, generator)[:, None, None])
     if how.gain_db:
         level_db = _uniform(len(moved), -how.gain_db, how.gain_db, generator).to(moved.device)
-        moved = moved * (10 ** (level_db / 10))[:, None, None]
+        moved *= (10 ** (level_db / 10))[:, None, None]
     return mask(compress(moved), how, generator)
 
 
@@ -124,17 +124,18 @@ def _move(power: Tensor, n_frames: int, how: Augmentation, generator: torch.Gene
     return moved[:, 0]
 
 
-def _add_noise(power: Tensor, noise: Tensor, how: Augmentation, generator: torch.Generator) -> Tensor:
+def _noise_factor(power: Tensor, noise: Tensor, how: Augmentation, generator: torch.Generator) -> Tensor:
+    """Gives the [B] factors that bring noise to the drawn ratios, 0 for clips that get none."""
     n_clips = len(power)
     snr_db = _uniform(n_clips, *how.snr_db, generator)
     mixed = torch.rand(n_clips, generator=generator) < how.noise_share
     weight = (mixed * 10 ** (-snr_db / 10)).to(power.device)
-    # The level of speech is that of its loud frames: silence around a word must not count.
+    # The level of speech is that of its louder half: silence around a word must not count.
     per_frame = power.sum(1)
-    speech = per_frame.quantile(0.8, dim=1) if power.shape[2] > 1 else per_frame[:, 0]
+    speech = per_frame.topk(max(1, power.shape[2] // 2), dim=1).values.mean(1)
     level = noise.sum(1).mean(1)
-    factor = speech / (level + POWER_FLOOR) * weight
-    return power + noise * factor[:, None, None]
+    factor: Tensor = speech / (level + POWER_FLOOR) * weight
+    return factor
 
 
 def _uniform(n: int, low: float, high: float, generator: torch.Generator) -> Tensor:

@@ -42,22 +42,23 @@ def coloured_noise(spec: FeatureSpec, seconds: float, seed: int, count: int = N_
     return mel_power(torch.from_numpy(waves.astype(np.float32)), spec)
 
 
-def babble(power: Tensor, generator: torch.Generator, voices: int = 4) -> Tensor:
-    """Mixes the other clips of a batch into one babble per clip.
+def babble(power: Tensor, count: int, generator: torch.Generator, voices: int = 4) -> Tensor:
+    """Mixes clips of a batch into babble.
 
     Args:
         power: [B, F, T] mel power.
+        count: N, how many mixtures.
         generator: draws who talks.
         voices: how many talk at once.
 
     Returns:
-        [B, F, T] mel power.
+        [N, F, T] mel power.
     """
-    order = [torch.randperm(len(power), generator=generator).to(power.device) for _ in range(voices)]
-    mixed = power[order[0]].clone()
-    for rows in order[1:]:
-        mixed += power[rows]
-    return mixed / voices
+    rows = torch.randint(len(power), (voices, count), generator=generator).to(power.device)
+    mixed = power[rows[0]]
+    for more in rows[1:]:
+        mixed += power[more]
+    return mixed
 
 
 def draw_noise(
@@ -67,7 +68,7 @@ def draw_noise(
 
     Args:
         power: [B, F, T'] the batch itself, for babble.
-        pool: [N, F, T''] recorded and made noises.
+        pool: [N, F, T] recorded and made noises.
         n_frames: T.
         generator: draws everything.
         babble_share: share of clips that get babble.
@@ -76,10 +77,9 @@ def draw_noise(
         [B, F, T] mel power.
     """
     rows = torch.randint(len(pool), (len(power),), generator=generator)
-    noise = pool[rows, :, :n_frames].float().to(power.device)
-    talks = torch.rand(len(power), generator=generator) < babble_share
-    if talks.any() and len(power) > 1:
+    noise = pool.index_select(0, rows).to(power.device)
+    talks = torch.nonzero(torch.rand(len(power), generator=generator) < babble_share)[:, 0]
+    if len(talks) and len(power) > 1:
         first = (power.shape[2] - n_frames) // 2
-        voices = babble(power[:, :, first : first + n_frames], generator)
-        noise = torch.where(talks.to(power.device)[:, None, None], voices, noise)
+        noise[talks] = babble(power[:, :, first : first + n_frames], len(talks), generator)
     return noise
