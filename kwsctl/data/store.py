@@ -228,9 +228,9 @@ def _journal(folder: Path, identity: str) -> Path:
 
 
 def _remove_other_builds(folder: Path, identity: str) -> None:
-    """Deletes the audio of older lists and every journal, once the index names the new audio."""
+    """Deletes what older lists and killed calls left, once the index names the new audio."""
     keep = _audio(folder, identity)
-    for pattern in ("audio-*.i16", "journal-*.jsonl"):
+    for pattern in ("audio-*.i16", "journal-*.jsonl", f".{_INDEX}.*.part"):
         for path in folder.glob(pattern):
             if path != keep:
                 path.unlink()
