@@ -91,8 +91,6 @@ def evaluate(
         arch=bundle.arch,
         bundle_sha256=bundle.sha256,
         split=split,
-        clips=len(material.clips),
-        seconds=material.scores.seconds,
         n=len(answers.right),
         n_excluded=answers.n_excluded,
         n_speakers=len(rows),
@@ -111,6 +109,7 @@ def evaluate(
         budget_per_hour=options.fa_per_hour,
         provable_per_hour=None if detections.budget is None else detections.budget.provable_per_hour,
         warnings=caveats(bundle, store, material.clips, answers, detections.budget, detection),
+        scored=material.clips,
         scores=material.scores,
         tradeoff=tradeoff(material.heard, material.sounds, trigger),
     )
@@ -181,7 +180,7 @@ def _detect(
     if material.sounds:
         streams = [stream for sound in material.sounds for stream in sound.streams]
         budget = threshold_for_budget(streams, options.fa_per_hour, trigger)
-        origin = f"lowest for {options.fa_per_hour:g} false alarms per hour on this background"
+        origin = f"lowest for {options.fa_per_hour:g} per hour on this background"
         at_budget = at(budget.threshold, origin)
     keywords = _keywords(bundle)
     own = {keyword: bundle.thresholds[keyword] for keyword in keywords if keyword in bundle.thresholds}

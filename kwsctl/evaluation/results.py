@@ -12,7 +12,7 @@ from kwsctl.evaluation.fairness import SpeakerRate, WorstDecile
 from kwsctl.evaluation.intervals import Interval
 from kwsctl.evaluation.metrics import LabelFigures
 from kwsctl.evaluation.operating_point import Detection, FalseAlarms, Tradeoff
-from kwsctl.types import Scores
+from kwsctl.types import Clip, Scores
 
 
 @dataclass(frozen=True)
@@ -50,8 +50,6 @@ class Evaluation:
         arch: architecture of the model.
         bundle_sha256: which model.
         split: which clips.
-        clips: how many were scored, background aside.
-        seconds: of these clips.
         n: clips that `accuracy`, or for a wake word the detection rate, is taken over.
         n_excluded: clips of words that a keyword model has no label for, not even `_unknown_`.
         n_speakers: known speakers among the n clips.
@@ -70,7 +68,8 @@ class Evaluation:
         budget_per_hour: false alarms allowed, per hour.
         provable_per_hour: the lowest rate so much background audio can prove; None without audio.
         warnings: what the reader should know before quoting a figure.
-        scores: of all clips.
+        scored: the clips, background aside.
+        scores: of these clips.
         tradeoff: what other thresholds would give.
     """
 
@@ -78,8 +77,6 @@ class Evaluation:
     arch: str
     bundle_sha256: str
     split: str
-    clips: int
-    seconds: float
     n: int
     n_excluded: int
     n_speakers: int
@@ -98,6 +95,7 @@ class Evaluation:
     budget_per_hour: float
     provable_per_hour: float | None
     warnings: tuple[str, ...]
+    scored: tuple[Clip, ...] = field(repr=False)
     scores: Scores = field(repr=False)
     tradeoff: Tradeoff = field(repr=False)
 
@@ -116,8 +114,8 @@ class Evaluation:
             "arch": self.arch,
             "bundle_sha256": self.bundle_sha256,
             "split": self.split,
-            "clips": self.clips,
-            "seconds": round(self.seconds, 3),
+            "clips": len(self.scored),
+            "seconds": round(self.scores.seconds, 3),
             "accuracy": self.accuracy,
             "n": self.n,
             "n_excluded": self.n_excluded,

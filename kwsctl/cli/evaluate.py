@@ -1,0 +1,94 @@
+"""`kwsctl evaluate`: how good a model is on held-out clips and on continuous audio."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from kwsctl.cli import console, parameters
+from kwsctl.errors import InputError
+from kwsctl.evaluation.options import EvaluateOptions
+from kwsctl.home import home as home_folder
+from kwsctl.options import resolve
+from kwsctl.report import figures
+from kwsctl.seeding import numpy_generator
+
+
+def evaluate_command(
+    data: Annotated[Path, typer.Option("--data", help="Manifest of labelled clips.")],
+    model: parameters.Model = None,
+    split: Annotated[str, typer.Option(help="Which clips: train, val or test.")] = "test",
+    background: Annotated[
+        list[Path] | None,
+        typer.Option(help="Audio without keywords: a file or a folder of files; repeatable."),
+    ] = None,
+    fa_per_hour: Annotated[
+        float | None, typer.Option(help="Budget of false alarms per hour; chooses the threshold. [0.5]")
+    ] = None,
+    scores: Annotated[Path | None, typer.Option(help="Write the score of every clip to this CSV.")] = None,
+    plot: Annotated[Path | None, typer.Option(help="Draw the figures to this PNG or SVG.")] = None,
+    fail_under: Annotated[
+        float | None,
+        typer.Option(help="Exit with 3 if accuracy, or detection rate of a wake word, is below this share."),
+    ] = None,
+    config: parameters.Config = None,
+    assignments: parameters.Assignments = None,
+    seed: parameters.Seed = 0,
+    home: parameters.Home = None,
+    json: parameters.Json = False,
+) -> None:
+    """Measure a model: accuracy, detection, false alarms per hour, and who fares worst.
+
+    Example: `kwsctl evaluate --data clips/manifest.csv --background radio.flac --plot det.png`
+    """
+    options = resolve(
+        EvaluateOptions, file=config, assignments=assignments or (), flags={"fa_per_hour": fa_per_hour}
+    )
+    if plot is not None:
+        figures.check_suffix(plot)
+    if fail_under is not None and not 0 <= fail_under <= 1:
+        raise InputError(
+            f"--fail-under {fail_under:g} is not a share.", "Give a number from 0 to 1, such as 0.95."
+        )
+
+    from kwsctl.data.prepare import prepared
+    from kwsctl.evaluation.evaluate import evaluate
+    from kwsctl.evaluation.score_file import write_scores
+    from kwsctl.report.evaluation_table import table
+
+    folder = home_folder(home)
+    bundle, origin = parameters.resolve_model(model, folder)
+    console.note(f"Model: {origin}")
+    with console.progress_bar("Preparing") as progress:
+        store = prepared(data, folder, progress, rate_hz=bundle.features.sample_rate_hz)
+    with console.progress_bar("Evaluating") as progress:
+        found = evaluate(
+            bundle,
+            store,
+            generator=numpy_generator(seed, "evaluate"),
+            split=split,
+            background=background or (),
+            options=options,
+            progress=progress,
+        )
+    if scores is not None:
+        write_scores(scores, found.scored, found.scores)
+    if plot is not None:
+        figures.draw(found, plot)
+    console.show(found.facts(), as_json=json, render=lambda _: table(found))
+    for warning in found.warnings:
+        console.warn(warning)
+    if fail_under is not None:
+        _check(found.headline, fail_under)
+
+
+def _check(headline: float | None, fail_under: float) -> None:
+    if headline is None:
+        raise InputError(
+            "--fail-under needs an operating point, and there is none.", "Give audio with --background."
+        )
+    if headline < fail_under:
+        console.warn(f"{headline:.4f} is below --fail-under {fail_under:g}.")
+        raise typer.Exit(console.EXIT_CHECK_SAID_NO)

@@ -1,0 +1,14 @@
+"""How shares are written for people."""
+
+
+def percent(share: float) -> str:
+    """Writes a share as a percentage: with two digits near the ends, 100.0 % only if it is all.
+
+    Args:
+        share: from 0 to 1.
+    """
+    if share in (0, 1):
+        return f"{100 * share:.0f} %"
+    if not 0.001 <= share <= 0.999:
+        return f"{100 * share:.3g} %" if share < 0.5 else f"{100 * share:.3f} %"
+    return f"{100 * share:.2f} %" if not 0.1 <= share <= 0.9 else f"{100 * share:.1f} %"
