@@ -157,3 +157,14 @@ def _report(progress: Progress, done: Sequence[Decoded], total: int, rate_hz: in
 def _sync(file: BinaryIO) -> None:
     file.flush()
     os.fsync(file.fileno())
+
+
+def as_float(samples: NDArray[np.int16] | NDArray[np.float32]) -> NDArray[np.float32]:
+    """Brings samples to [-1, 1].
+
+    Args:
+        samples: int16 as in the store, or float32 in [-1, 1].
+    """
+    if np.issubdtype(samples.dtype, np.integer):
+        return np.asarray(samples / np.float32(FULL_SCALE), dtype=np.float32)
+    return np.asarray(samples, dtype=np.float32)

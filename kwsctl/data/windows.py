@@ -13,9 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kwsctl.audio import vad
+from kwsctl.data.decoding import FULL_SCALE, as_float
 from kwsctl.data.store import ClipStore
-
-FULL_SCALE = 32_768.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,7 +108,7 @@ def usual_length_s(store: ClipStore, indices: NDArray[np.int64]) -> float:
     if np.percentile(lengths, 95) <= 1.05:
         return 1.0
     some = indices[:: max(1, len(indices) // 400)]
-    spans = [vad.speech_span(store.audio(int(i)) / np.float32(FULL_SCALE), store.rate_hz) for i in some]
+    spans = [vad.speech_span(as_float(store.audio(int(i))), store.rate_hz) for i in some]
     speech_s = float(np.percentile([end - start for start, end in spans], 95)) / store.rate_hz
     return float(np.clip(np.ceil((speech_s + 0.2) * 10) / 10, 1.0, 2.0))
 
@@ -117,7 +116,7 @@ def usual_length_s(store: ClipStore, indices: NDArray[np.int64]) -> float:
 def _centred(audio: NDArray[np.int16], size: int, rate_hz: int) -> int:
     if len(audio) <= size:
         return (len(audio) - size) // 2
-    start, end = vad.speech_span(audio / np.float32(FULL_SCALE), rate_hz)
+    start, end = vad.speech_span(as_float(audio), rate_hz)
     return int(np.clip((start + end - size) // 2, 0, len(audio) - size))
 
 

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from kwsctl.bundle import Bundle
-from kwsctl.data.store import FULL_SCALE, ClipStore
+from kwsctl.data.decoding import as_float
+from kwsctl.data.store import ClipStore
 from kwsctl.errors import BundleError, InputError
 from kwsctl.evaluation.streams import ScoreStream
 from kwsctl.features.logmel import logmel
@@ -139,17 +140,6 @@ class Scorer:
         heard = int(ends[-1]) if n_samples is None else n_samples
         times_s = np.minimum(ends, heard) / rate_hz
         return ScoreStream(self.bundle.labels, values, times_s, self.hop_s, heard / rate_hz)
-
-
-def as_float(samples: Audio) -> NDArray[np.float32]:
-    """Brings samples to [-1, 1].
-
-    Args:
-        samples: int16, or float32 in [-1, 1].
-    """
-    if np.issubdtype(samples.dtype, np.integer):
-        return np.asarray(samples / np.float32(FULL_SCALE), dtype=np.float32)
-    return np.asarray(samples, dtype=np.float32)
 
 
 def _hop_frames(bundle: Bundle, hop_s: float) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ from kwsctl.learning import losses, task
 from kwsctl.learning.loop import fit
 from kwsctl.learning.run import TrainingRun
 from kwsctl.learning.schedule import warmup_cosine
+from kwsctl.learning.thresholds import held_out_thresholds
 from kwsctl.learning.train_options import TrainOptions
 from kwsctl.learning.workers import workers
 from kwsctl.options import to_mapping
@@ -143,6 +145,8 @@ def _train(
     )
     bundle = run.bundle(_lineage(run, provenance))
     if run.workers.leads:
+        thresholds = held_out_thresholds(bundle, store, run.problem, options.fa_per_hour, progress)
+        bundle = dataclasses.replace(bundle, thresholds=thresholds)
         bundle.save(out)
         run.checkpoint_path.unlink(missing_ok=True)
     return _result(run, bundle, out, resumed_from)

@@ -42,6 +42,7 @@ class TrainOptions:
         room_share: share of clips that are put into a room.
         refresh_epochs: every clip gets another room after so many epochs.
         shares: how an epoch is made up.
+        fa_per_hour: budget of false alarms for the thresholds in the bundle.
         device: `auto`, `cpu` or `cuda`.
     """
 
@@ -67,6 +68,7 @@ class TrainOptions:
     room_share: float = 0.3
     refresh_epochs: int = 12
     shares: Shares = field(default_factory=Shares)
+    fa_per_hour: float = 0.5
     device: str = "auto"
 
     def __post_init__(self) -> None:
