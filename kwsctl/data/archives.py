@@ -8,6 +8,7 @@ that looks finished.
 
 from __future__ import annotations
 
+import functools
 import json
 import lzma
 import re
@@ -16,8 +17,8 @@ import stat
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO
@@ -29,6 +30,10 @@ _MARKER = ".unpacked.json"
 _BLOCK_BYTES = 1 << 20
 _MAX_DEPTH = 32
 _RATIO_ALLOWANCE_BYTES = 64 * 2**20
+
+
+_Entry = tuple[Path, Callable[[], IO[bytes]] | None]
+"""Where an entry belongs, and how to open its content; None for a folder."""
 
 
 @dataclass(frozen=True)
@@ -95,33 +100,91 @@ def _is_done(folder: Path, identity: dict[str, str | int]) -> bool:
 
 
 def _extract(archive: Path, folder: Path, limits: _Limits) -> None:
-    with _damage_named(archive):
-        if zipfile.is_zipfile(archive):
-            entries = _zip_entries(archive)
-        elif tarfile.is_tarfile(archive):
-            entries = _tar_entries(archive, folder)
-        else:
-            raise SourceError(
-                f"{archive} is neither a tar nor a zip archive.", "Delete it and download it again."
-            )
+    with _damage_named(archive), closing(_entries(archive, folder)) as entries:
         left = limits.bytes
-        for count, (name, content) in enumerate(entries, start=1):
+        for count, (target, opened) in enumerate(entries, start=1):
             if count > limits.files:
                 raise SourceError(f"{archive} holds more than {limits.files} entries.", "Unpack it yourself.")
-            target = folder.joinpath(*_safe_parts(name, archive))
-            if content is None:
+            if opened is None:
                 target.mkdir(parents=True, exist_ok=True)
                 continue
             target.parent.mkdir(parents=True, exist_ok=True)
-            with content, target.open("xb") as file:
+            with opened() as content, target.open("xb") as file:
                 while block := content.read(min(_BLOCK_BYTES, left + 1)):
                     left -= len(block)
                     if left < 0:
                         raise SourceError(
-                            f"{archive} unpacks to more than {limits.bytes} bytes, at {name!r}.",
+                            f"{archive} unpacks to more than {limits.bytes} bytes, at {target.name!r}.",
                             "It may be a decompression bomb; unpack it yourself if you trust it.",
                         )
                     file.write(block)
+
+
+def _entries(archive: Path, folder: Path) -> Generator[_Entry, None, None]:
+    if zipfile.is_zipfile(archive):
+        yield from _zip_entries(archive, folder)
+    elif tarfile.is_tarfile(archive):
+        yield from _tar_entries(archive, folder)
+    else:
+        raise SourceError(
+            f"{archive} is neither a tar nor a zip archive.", "Delete it and download it again."
+        )
+
+
+def _tar_entries(archive: Path, folder: Path) -> Iterator[_Entry]:
+    with tarfile.open(archive, "r:*") as tar:
+        for member in tar:
+            target = _target(member.name, folder, archive)
+            if member.issym() or member.islnk():
+                raise SourceError(
+                    f"{archive} holds a link, {member.name!r} to {member.linkname!r}.",
+                    "Links are not unpacked; unpack it yourself if you trust it and give --root.",
+                )
+            if not (member.isreg() or member.isdir()):
+                raise SourceError(
+                    f"{archive} holds a device or pipe, {member.name!r}.", "Do not use this file."
+                )
+            tarfile.data_filter(member, str(folder))  # the second of two independent checks
+            yield target, functools.partial(_open_member, tar, member) if member.isreg() else None
+
+
+def _open_member(tar: tarfile.TarFile, member: tarfile.TarInfo) -> IO[bytes]:
+    content = tar.extractfile(member)
+    if content is None:
+        raise tarfile.ReadError(f"{member.name!r} has no content")
+    return content
+
+
+def _zip_entries(archive: Path, folder: Path) -> Iterator[_Entry]:
+    with zipfile.ZipFile(archive) as container:
+        for entry in container.infolist():
+            target = _target(entry.filename, folder, archive)
+            kind = stat.S_IFMT(entry.external_attr >> 16)
+            if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
+                raise SourceError(
+                    f"{archive} holds a link or device, {entry.filename!r}.",
+                    "Links are not unpacked; unpack it yourself if you trust it and give --root.",
+                )
+            if entry.flag_bits & 1:
+                raise SourceError(f"{archive} is encrypted.", "Unpack it with its password and give --root.")
+            yield target, None if entry.is_dir() else functools.partial(container.open, entry)
+
+
+def _target(name: str, folder: Path, archive: Path) -> Path:
+    """Says where an entry belongs, or refuses its name."""
+    parts = [part for part in PurePosixPath(name).parts if part != "."]
+    wrong = (
+        name.startswith(("/", "\\"))
+        or ".." in name.replace("\\", "/").split("/")
+        or re.match(r"[A-Za-z]:", name)
+        or "\0" in name
+        or len(parts) > _MAX_DEPTH
+        or _MARKER in parts[:1]
+    )
+    if wrong:
+        shown = name if len(name) <= 80 else f"{name[:80]}…"
+        raise SourceError(f"{archive} holds the unsafe name {shown!r}.", "Do not use this file.")
+    return folder.joinpath(*parts)
 
 
 @contextmanager
@@ -141,50 +204,3 @@ def _damage_named(archive: Path) -> Iterator[None]:
 
 def _one_line(error: Exception) -> str:
     return " ".join(str(error).split()) or type(error).__name__
-
-
-def _tar_entries(archive: Path, folder: Path) -> Iterator[tuple[str, IO[bytes] | None]]:
-    with tarfile.open(archive, "r:*") as tar:
-        for member in tar:
-            if member.issym() or member.islnk():
-                raise SourceError(
-                    f"{archive} holds a link, {member.name!r} to {member.linkname!r}.",
-                    "Links are not unpacked; unpack it yourself if you trust it and give --root.",
-                )
-            if not (member.isreg() or member.isdir()):
-                raise SourceError(
-                    f"{archive} holds a device or pipe, {member.name!r}.", "Do not use this file."
-                )
-            tarfile.data_filter(member, str(folder))  # the second of two independent checks
-            yield member.name, tar.extractfile(member) if member.isreg() else None
-
-
-def _zip_entries(archive: Path) -> Iterator[tuple[str, IO[bytes] | None]]:
-    with zipfile.ZipFile(archive) as container:
-        for entry in container.infolist():
-            kind = stat.S_IFMT(entry.external_attr >> 16)
-            if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
-                raise SourceError(
-                    f"{archive} holds a link or device, {entry.filename!r}.",
-                    "Links are not unpacked; unpack it yourself if you trust it and give --root.",
-                )
-            if entry.flag_bits & 1:
-                raise SourceError(f"{archive} is encrypted.", "Unpack it with its password and give --root.")
-            yield entry.filename, None if entry.is_dir() else container.open(entry)
-
-
-def _safe_parts(name: str, archive: Path) -> tuple[str, ...]:
-    """Splits a name within the archive, or refuses it."""
-    parts = tuple(part for part in PurePosixPath(name).parts if part != ".")
-    wrong = (
-        name.startswith(("/", "\\"))
-        or ".." in name.replace("\\", "/").split("/")
-        or re.match(r"[A-Za-z]:", name)
-        or "\0" in name
-        or len(parts) > _MAX_DEPTH
-        or _MARKER in parts[:1]
-    )
-    if wrong:
-        shown = name if len(name) <= 80 else f"{name[:80]}…"
-        raise SourceError(f"{archive} holds the unsafe name {shown!r}.", "Do not use this file.")
-    return parts

@@ -307,6 +307,8 @@ def _raise_if_final(source: Source, part: _Part, error: Exception) -> None:
 
 
 def _reason(error: Exception) -> str:
+    if isinstance(error, urllib.error.HTTPError):
+        return f"it answered {error.code} {error.reason}"
     cause = error.reason if isinstance(error, urllib.error.URLError) else error
     return " ".join(str(cause).split()) or type(cause).__name__
 

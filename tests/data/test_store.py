@@ -209,7 +209,7 @@ def dying(real):
         return real(*args, **kwargs)
     return call
 os.fsync = dying(os.fsync)
-os.replace = Path.replace = dying(Path.replace)
+os.replace = dying(os.replace)
 store.prepare(manifest.read(Path(sys.argv[1])), Path(sys.argv[2]))
 """
 
