@@ -17,10 +17,11 @@ from numpy.typing import NDArray
 from torch import nn
 
 from kwsctl.bundle import Bundle
+from kwsctl.data.decoding import as_float
 from kwsctl.data.store import ClipStore
 from kwsctl.errors import InputError
 from kwsctl.evaluation.streams import HOP_S, ScoreStream
-from kwsctl.evaluation.windowing import Audio, Scorer, as_float
+from kwsctl.evaluation.windowing import Audio, Scorer
 from kwsctl.progress import Progress, silent
 from kwsctl.types import BACKGROUND, RESERVED_LABELS, UNKNOWN, Scores
 
