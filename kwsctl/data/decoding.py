@@ -164,6 +164,9 @@ def as_float(samples: NDArray[np.int16] | NDArray[np.float32]) -> NDArray[np.flo
 
     Args:
         samples: int16 as in the store, or float32 in [-1, 1].
+
+    Returns:
+        float32 of the same shape.
     """
     if np.issubdtype(samples.dtype, np.integer):
         return np.asarray(samples / np.float32(FULL_SCALE), dtype=np.float32)

@@ -127,6 +127,12 @@ def download(
 def receipt(file: Path) -> Receipt:
     """Reads what `download` noted about a file.
 
+    Args:
+        file: as `download` gave it.
+
+    Returns:
+        The note.
+
     Raises:
         SourceError: there is no receipt, or it is damaged.
     """

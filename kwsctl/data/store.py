@@ -147,6 +147,9 @@ def open_store(folder: Path) -> ClipStore:
     Args:
         folder: as given to `prepare`.
 
+    Returns:
+        The store.
+
     Raises:
         InputError: there is no store, or it is damaged or of another version.
     """
