@@ -1,0 +1,99 @@
+"""`kwsctl train`: a global model from labelled clips, or from synthetic speech if there are none."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from kwsctl.cli import console, parameters
+from kwsctl.home import home as home_folder
+from kwsctl.home import set_current_bundle
+
+if TYPE_CHECKING:
+    from kwsctl.progress import Progress
+
+DEFAULT_PHRASE = "hey snapdragon"
+
+
+def train_command(
+    data: Annotated[
+        list[Path] | None,
+        typer.Option(help="Manifest of labelled clips; repeatable. Without it, synthetic voices speak."),
+    ] = None,
+    phrase: Annotated[
+        str | None,
+        typer.Option(help="Let synthetic voices speak this wake phrase.", show_default=DEFAULT_PHRASE),
+    ] = None,
+    keyword: Annotated[
+        list[str] | None, typer.Option(help="Label to detect, all others are negatives; repeatable.")
+    ] = None,
+    arch: Annotated[str | None, typer.Option(help="Architecture: a file in models/. [tcresnet]")] = None,
+    out: Annotated[Path | None, typer.Option(help="Bundle to write.", show_default="in the home")] = None,
+    epochs: Annotated[int | None, typer.Option(help="Passes over the data. [60]")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Insist on going on from a checkpoint.")] = False,
+    config: parameters.Config = None,
+    assignments: parameters.Assignments = None,
+    seed: parameters.Seed = 0,
+    home: parameters.Home = None,
+    json: parameters.Json = False,
+) -> None:
+    """Train a global model; the same command goes on if it was interrupted.
+
+    Example: `kwsctl train --data clips/manifest.csv --arch bcresnet --set network.tau=2`
+    """
+    from kwsctl.data.joining import joined
+    from kwsctl.data.prepare import prepared
+    from kwsctl.learning.train import train
+    from kwsctl.learning.train_options import TrainOptions
+    from kwsctl.options import resolve
+    from kwsctl.report.train_table import train_table
+
+    flags = {"arch": arch, "epochs": epochs, "keywords": tuple(keyword) if keyword else None}
+    options = resolve(TrainOptions, file=config, assignments=assignments or (), flags=flags)
+    folder = home_folder(home)
+    manifests = list(data or [])
+    provenance: dict[str, Any] = {}
+    if phrase or not manifests:
+        with console.progress_bar("Speaking") as progress:
+            spoken, provenance = _synthetic(folder, phrase or DEFAULT_PHRASE, seed, progress)
+        manifests.append(spoken)
+    with console.progress_bar("Reading clips") as progress:
+        store = prepared(joined(manifests, folder), folder, progress, rate_hz=options.features.sample_rate_hz)
+    if store.rejected:
+        console.warn(f"{len(store.rejected)} clips cannot be used, the first: {store.rejected[0].reason}")
+    bundle = out or folder / "models" / f"{options.arch}-{manifests[-1].resolve().parent.name}.safetensors"
+    with console.progress_bar("Training") as progress:
+        result = train(
+            store,
+            bundle,
+            options,
+            seed=seed,
+            resume="must" if resume else "auto",
+            provenance=provenance | {"data": [path.resolve().parent.name for path in manifests]},
+            progress=progress,
+        )
+    set_current_bundle(folder, bundle)
+    if result.resumed_from:
+        console.note(f"Went on after epoch {result.resumed_from} of an interrupted run.")
+    console.show(result, as_json=json, render=train_table)
+    console.note(f"Next: kwsctl evaluate --data {manifests[0]} --split {'test' if not data else 'val'}")
+
+
+def _synthetic(home: Path, phrase: str, seed: int, progress: Progress) -> tuple[Path, dict[str, Any]]:
+    """Speaks a corpus, and says so."""
+    from kwsctl.data.prepare import prepare
+
+    name = phrase.strip().lower().replace(" ", "-")
+    console.note(
+        f"Synthetic voices speak {phrase!r}: a start, not evidence about people. --data takes recordings."
+    )
+    made = prepare(
+        "synthetic",
+        home,
+        out=home / "data" / f"synthetic-{name}",
+        flags={"phrase": phrase, "seed": seed},
+        progress=progress,
+    )
+    return made.manifest, {"licences": [made.licence], "synthetic": True}
