@@ -52,7 +52,7 @@ def diagnose(home: Path, shipped_bundle: Callable[[], Path]) -> tuple[Finding, .
     """
     return (
         _python(),
-        *(_needed(probe) for probe in (_torch, _torchaudio, _soundfile, _scikit_learn, _voices)),
+        *(_needed(probe) for probe in (_torch, _torchaudio, _soundfile, _scikit_learn, _py_nanotts)),
         *(_extra(module, *about) for module, about in EXTRAS.items()),
         _accelerator(),
         _home(home),
@@ -111,11 +111,11 @@ def _scikit_learn() -> Finding:
     return Finding("scikit-learn", "works", _version("scikit-learn"))
 
 
-def _voices() -> Finding:
-    importlib.import_module("hibari_tts")
-    return Finding(
-        "voices", "works", f"hibari-tts {_version('hibari-tts')}, py-nanotts {_version('py-nanotts')}"
-    )
+def _py_nanotts() -> Finding:
+    for module in ("hibari", "py_nanotts"):
+        importlib.import_module(module)
+    detail = f"hibari-tts {_version('hibari-tts')}, py-nanotts {_version('py-nanotts')}"
+    return Finding("voices", "works", detail)
 
 
 def _extra(module: str, extra: str, used_for: str) -> Finding:
