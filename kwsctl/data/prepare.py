@@ -18,7 +18,7 @@ from kwsctl.data import archives, sources, store
 from kwsctl.data import manifest as manifests
 from kwsctl.data.sources import Receipt, Source
 from kwsctl.data.store import ClipStore, Rejection
-from kwsctl.errors import InputError
+from kwsctl.errors import InputError, SourceError
 from kwsctl.options import resolve
 from kwsctl.progress import Progress, silent
 from kwsctl.types import Clip
@@ -30,8 +30,9 @@ class Recipe(Protocol):
     """What a file in `data_recipes/` exposes.
 
     Besides these it may have: `Options`, a frozen dataclass, which `clips` then takes as its second
-    argument; `sources(options)`, where what to fetch depends on them; and
-    `obtain(root, options, progress) -> Path`, where fetching and unpacking is not what it takes.
+    argument; `sources(options)`, where what to fetch depends on them;
+    `obtain(root, options, progress) -> Path`, where fetching and unpacking is not what it takes; and
+    `ASK`, which says how to get data that is not public.
 
     Attributes:
         SOURCES: what to download; empty where there is nothing public to download.
@@ -146,6 +147,7 @@ def prepare(
 
     Raises:
         InputError: `root` is not a folder, or none of its clips can be used.
+        SourceError: the data cannot be had, or is not what the recipe expects.
     """
     recipe = _load(name)
     kind = getattr(recipe, "Options", _NoOptions)
@@ -157,6 +159,8 @@ def prepare(
     if root is not None:
         if not root.is_dir():
             raise InputError(f"--root {root} is not a folder.", "Give the folder that holds the data.")
+    elif hasattr(recipe, "ASK"):
+        raise SourceError(f"The data of {name!r} cannot be downloaded.", recipe.ASK)
     elif hasattr(recipe, "obtain"):
         root = recipe.obtain(place, options, _step(progress, "making"))
     else:

@@ -39,7 +39,7 @@ def assign_splits(names: Iterable[str], *, val_share: float = 0.1, test_share: f
     ordered = sorted(
         set(names), key=lambda name: hashlib.sha256(name.encode("utf-8", "surrogateescape")).digest()
     )
-    spare = len(ordered) - 1
+    spare = max(0, len(ordered) - 1)  # somebody must be left to train with
     n_test = min(_rounded_up(len(ordered) * test_share), spare)
     n_val = min(_rounded_up(len(ordered) * val_share), spare - n_test)
     splits = ["test"] * n_test + ["val"] * n_val + ["train"] * (len(ordered) - n_test - n_val)
