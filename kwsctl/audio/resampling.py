@@ -12,7 +12,6 @@ import math
 from collections.abc import Iterable, Iterator
 
 import numpy as np
-import scipy.signal
 from numpy.typing import NDArray
 
 _CROSSINGS = 32  # zero crossings of the sinc on each side: a transition of about 11 % of the band
@@ -34,6 +33,8 @@ def resample(samples: NDArray[np.float32], from_hz: int, to_hz: int) -> NDArray[
     up, down = ratio(from_hz, to_hz)
     if up == down or not len(samples):
         return samples
+    import scipy.signal  # half a second, which files at the right rate do not need
+
     whole: NDArray[np.float32] = scipy.signal.resample_poly(samples, up, down, window=_filter(up, down))
     return whole
 
@@ -84,6 +85,8 @@ def context(from_hz: int, to_hz: int) -> int:
 @functools.lru_cache(maxsize=32)
 def _filter(up: int, down: int) -> NDArray[np.float32]:
     """Designs the low-pass filter [2 * _CROSSINGS * max(up, down) + 1]."""
+    import scipy.signal
+
     taps = 2 * _CROSSINGS * max(up, down) + 1
     designed = scipy.signal.firwin(taps, _CUTOFF / max(up, down), window=("kaiser", _KAISER_BETA))
     return np.asarray(designed, dtype=np.float32)

@@ -41,6 +41,9 @@ def _unavailable(*_: object, **__: object) -> NoReturn:
 def _load() -> ModuleType:
     """Imports torchaudio, a second time without its extension if that is what fails.
 
+    Returns:
+        The torchaudio module.
+
     Raises:
         ExtensionError: torchaudio cannot be imported for another reason.
     """

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 _FRAME_S = 0.025
 _HOP_S = 0.010
-_FLOOR_PERCENTILE = 10.0
-_DYNAMICS_DB = 60.0  # a floor further below the peak than this is digital silence
+_SILENCE_DB = 60.0  # below the peak: digital silence, which says nothing of the noise
+_LOWEST_FLOOR_DB = 40.0  # below the peak: softer sounds than this are not speech in any case
+_STEADY_DB = 6.0  # between the 10th and 30th percentile: steady noise rather than soft speech
 _LEAST_RISE_DB = 4.5  # above the floor; below this, fluctuations of the noise would count
 _RISE_SHARE = 0.35  # of the way from the floor to the peak
 _LEAST_SPEECH_DB = 8.0  # peak above floor, for there to be speech at all
@@ -37,7 +38,7 @@ def speech_span(samples: NDArray[np.float32], rate_hz: int) -> tuple[int, int]:
     if not len(levels_db):
         return 0, len(samples)
     peak = levels_db.max()
-    floor = max(float(np.percentile(levels_db, _FLOOR_PERCENTILE)), peak - _DYNAMICS_DB)
+    floor = _noise_floor_db(levels_db)
     if peak - floor < _LEAST_SPEECH_DB:
         return 0, len(samples)
     active = levels_db > floor + max(_LEAST_RISE_DB, _RISE_SHARE * (peak - floor))
@@ -63,6 +64,17 @@ def _levels_db(samples: NDArray[np.float32], rate_hz: int) -> NDArray[np.float64
     mean = (total[starts + frame] - total[starts]) / frame
     levels_db: NDArray[np.float64] = 10 * np.log10(mean.clip(min=1e-20))
     return levels_db
+
+
+def _noise_floor_db(levels_db: NDArray[np.float64]) -> float:
+    """Estimates the level of the noise between speech, whether or not parts are digital silence."""
+    lowest = float(levels_db.max()) - _LOWEST_FLOOR_DB
+    audible = levels_db[levels_db > levels_db.max() - _SILENCE_DB]
+    tenth, thirtieth = np.percentile(audible, [10, 30])
+    padded = len(audible) < 0.9 * len(levels_db)
+    if padded and thirtieth - tenth > _STEADY_DB:
+        return lowest  # speech in digital silence, without noise
+    return max(float(tenth), lowest)
 
 
 def _runs(active: NDArray[np.bool_]) -> list[tuple[int, int]]:

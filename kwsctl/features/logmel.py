@@ -36,7 +36,7 @@ def mel_power(waves: Tensor, spec: FeatureSpec) -> Tensor:
         [B, F, T] float32, never negative, with T = `spec.frames(S / rate)`; no gradient flows back.
 
     Raises:
-        InputError: integer samples, another shape, or mel bands that hold no DFT bin.
+        InputError: integer samples, another shape, an odd window, or mel bands that hold no DFT bin.
     """
     if waves.ndim != 2 or not waves.is_floating_point():
         raise InputError(
@@ -96,6 +96,11 @@ def _band_power(frames: Tensor, window: Tensor, bands: Tensor) -> Tensor:
 @functools.lru_cache(maxsize=16)
 def _window_and_bands(spec: FeatureSpec, device: torch.device) -> tuple[Tensor, Tensor]:
     """Makes the Hann window [window] and the mel filters [2 * (window // 2 + 1), F], each row twice."""
+    if spec.window_samples % 2:  # torchaudio places the bins of odd windows wrongly
+        raise InputError(
+            f"A window of {spec.window_ms:g} ms has {spec.window_samples} samples, an odd number.",
+            f"Use window_ms = {(spec.window_samples + 1) * 1000 / spec.sample_rate_hz:g}.",
+        )
     n_bins = spec.window_samples // 2 + 1
     with torch.inference_mode(False):  # kept between calls, so it must be usable in training as well
         window = torch.hann_window(spec.window_samples, periodic=True)
