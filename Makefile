@@ -18,7 +18,14 @@ $(STAMP): pyproject.toml
 	@touch $@
 
 demo: $(STAMP)
-	@$(BIN)/python benchmarks/demo.py
+	@$(BIN)/kwsctl train --home demo/home --out demo/hey-snapdragon.safetensors --epochs 30
+	@$(BIN)/kwsctl evaluate --home demo/home --model demo/hey-snapdragon.safetensors --plot demo/det.png \
+	  --data demo/home/data/synthetic-hey-snapdragon/manifest.csv
+	@echo; echo "Picture: demo/det.png"
+	@echo "Next:    source .venv/bin/activate"
+	@echo "         kwsctl train --phrase \"okay computer\"           # your own wake phrase"
+	@echo "         kwsctl data prepare folder --root MY_RECORDINGS   # your own recordings"
+	@echo "         kwsctl data list                                  # public corpora"
 
 test: $(STAMP)
 	@$(BIN)/pytest -q

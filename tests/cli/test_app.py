@@ -1,0 +1,78 @@
+"""The command line as a whole: errors in one line, exit codes, JSON on stdout only."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from kwsctl.cli.app import main
+
+
+def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
+    with pytest.raises(SystemExit) as end:
+        main(list(arguments))
+    out, err = capsys.readouterr()
+    code = end.value.code
+    return code if isinstance(code, int) else 0, out, err
+
+
+def test_an_error_is_one_line_with_the_value_and_the_remedy(capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, err = run(capsys, "train", "--set", "epoch=3")
+    assert code == 2
+    assert out == ""
+    assert err.strip() == "error: Unknown option 'epoch'. " + err.strip().split("'epoch'. ")[1]
+    assert "Did you mean 'epochs'?" in err
+    assert "Traceback" not in err
+
+
+def test_debug_shows_the_traceback() -> None:
+    arguments = [sys.executable, "-m", "kwsctl", "--debug", "train", "--set", "epoch=3"]
+    done = subprocess.run(arguments, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "Traceback" in done.stderr
+
+
+@pytest.mark.parametrize("arguments", [["trian"], ["train", "--epocs", "3"], ["train", "--epochs", "many"]])
+def test_wrong_usage_is_exit_code_2(capsys: pytest.CaptureFixture[str], arguments: list[str]) -> None:
+    code, out, err = run(capsys, *arguments)
+    assert code == 2
+    assert out == ""
+    assert "Traceback" not in err
+
+
+def test_a_wrong_architecture_suggests_the_nearest(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    (tmp_path / "manifest.csv").write_text("path,label,speaker,split\n")
+    code, _, err = run(capsys, "train", "--data", str(tmp_path / "manifest.csv"), "--arch", "bcresnt")
+    assert code == 2
+    assert "No models named 'bcresnt'. Did you mean 'bcresnet'?" in err
+
+
+def test_the_version(capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = run(capsys, "--version")
+    assert (code, out) == (0, "kwsctl 0.1.0\n")
+
+
+def test_doctor_finds_what_is_there(capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = run(capsys, "doctor", "--json")
+    facts = json.loads(out)
+    found = {finding["name"]: finding for finding in facts["findings"]}
+    assert found["torch"]["state"] == found["torchaudio"]["state"] == found["soundfile"]["state"] == "works"
+    assert facts["healthy"] == all(f["state"] != "broken" for f in facts["findings"])
+    assert code == (0 if facts["healthy"] else 1)
+
+
+def test_doctor_names_the_remedy_for_a_home_it_cannot_write(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("")
+    code, out, _ = run(capsys, "doctor", "--json", "--home", str(tmp_path / "file"))
+    home = next(f for f in json.loads(out)["findings"] if f["name"] == "home")
+    assert code == 1
+    assert home["state"] == "broken"
+    assert home["remedy"] == "Set KWSCTL_HOME to a folder you can write to."
