@@ -36,7 +36,7 @@ class Config:
 
     depth: Literal[8, 14] = 8
     width: float = 1.0
-    dropout: float = 0.5
+    dropout: float = 0.2
     norm: Norm = "batch"
 
 

@@ -42,14 +42,14 @@ class Augmentation:
 
     shift_frames: int = 10
     speed: float = 0.15
-    warp: float = 0.08
+    warp: float = 0.1
     gain_db: float = 6.0
-    noise_share: float = 0.8
-    snr_db: tuple[float, float] = (0.0, 25.0)
+    noise_share: float = 0.5
+    snr_db: tuple[float, float] = (5.0, 30.0)
     time_masks: int = 2
-    time_mask_frames: int = 20
+    time_mask_frames: int = 12
     mel_masks: int = 2
-    mel_mask_bins: int = 5
+    mel_mask_bins: int = 4
 
 
 def augment(
