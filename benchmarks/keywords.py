@@ -1,7 +1,7 @@
 """Forty spoken commands, held-out speakers: what architectures reach, and what each ingredient gives.
 
-    python benchmarks/keywords.py MANIFEST                     # the architectures
-    python benchmarks/keywords.py MANIFEST --ablate            # TC-ResNet8 with one ingredient left out at a time
+    python benchmarks/keywords.py MANIFEST           # the architectures
+    python benchmarks/keywords.py MANIFEST --ablate  # TC-ResNet8 with one ingredient left out at a time
 
 MANIFEST is that of Arabic Speech Commands (`kwsctl data prepare arabic_speech_commands`). Training uses
 the split `train` for a fixed number of epochs and keeps the last average of the weights; the split `val`,
