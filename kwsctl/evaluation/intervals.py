@@ -197,7 +197,7 @@ def _resampled(
 def _wilson_instead(data: NDArray[np.float64], n_speakers: int, n_unnamed: int, level: float) -> Interval:
     interval = wilson(int(data.sum()), len(data), level)
     one = n_speakers + n_unnamed == 1
-    reason = "one speaker" if one else f"all {len(data)} alike, nothing to resample"
+    reason = "one speaker" if one else "all alike, nothing to resample"
     return Interval(interval.low, interval.high, f"{interval.method} ({reason})", level)
 
 

@@ -13,7 +13,7 @@ from rich.table import Table
 from kwsctl.evaluation.intervals import Interval
 from kwsctl.evaluation.operating_point import Detection, FalseAlarms
 from kwsctl.evaluation.results import Confusion, Evaluation
-from kwsctl.report.percent import percent
+from kwsctl.report.wording import hourly, percent
 
 N_WORST = 5
 
@@ -25,7 +25,7 @@ def table(found: Evaluation) -> RenderableType:
         found: the evaluation.
     """
     parts: list[RenderableType] = [_figures(found)]
-    if any(figures.recall < 1 for figures in found.per_label.values()):
+    if len(found.per_label) > 1 and any(figures.recall < 1 for figures in found.per_label.values()):
         parts += ["", _worst_labels(found)]
     if found.per_speaker and found.per_speaker[0].rate < 1:
         parts += ["", _worst_speakers(found)]
@@ -38,6 +38,8 @@ def _figures(found: Evaluation) -> Table:
     grid.add_column(no_wrap=True)
     grid.add_column(style="dim")
     rows = [*_recognition_rows(found), *_detection_rows(found)]
+    if found.accuracy is None:  # a wake word: what counts is detection
+        rows = [*_detection_rows(found), *_recognition_rows(found)]
     for name, figure, basis in rows:
         grid.add_row(name, figure, escape(basis))
     return grid
@@ -49,14 +51,13 @@ def _recognition_rows(found: Evaluation) -> Iterator[tuple[str, str, str]]:
         yield "accuracy", f"[bold]{percent(found.accuracy)}[/] {_span(found.ci95)}", basis
     worst = found.worst_decile
     if worst is not None:
-        basis = (
-            f"the others {percent(worst.rest)}; worst {len(worst.speakers)} of {worst.n_speakers} speakers"
-        )
-        yield "worst decile", percent(worst.rate), f"{basis}, {worst.n} clips"
+        of = "detection rate of " if found.accuracy is None else ""
+        basis = f"{of}{len(worst.speakers)} of {worst.n_speakers} speakers; the others {percent(worst.rest)}"
+        yield "worst decile", percent(worst.rate), basis
     if found.eer is not None:
         yield "equal error rate", percent(found.eer.macro), "single clips, mean over keywords"
     if found.detection_rate_at_far is not None:
-        basis = f"with {percent(found.far)} false alarms among other clips"
+        basis = f"with {100 * found.far:g} % false alarms among other clips"
         yield "detection rate", percent(found.detection_rate_at_far.macro), basis
 
 
@@ -88,11 +89,9 @@ def _point_rows(point: Detection, title: str) -> Iterator[tuple[str, str, str]]:
 
 
 def _alarms(alarms: FalseAlarms, where: str) -> tuple[str, str]:
-    interval = f"\\[{alarms.ci95.low:.2g}, {alarms.ci95.high:.2g}]"
-    return (
-        f"[bold]{alarms.per_hour:.3g} per hour[/] {interval}",
-        f"{alarms.count} in {alarms.hours:.3g} h of {where}",
-    )
+    interval = f"\\[{hourly(alarms.ci95.low)}, {hourly(alarms.ci95.high)}]"
+    basis = f"{alarms.count} in {alarms.hours:.3g} h of {where}"
+    return f"[bold]{hourly(alarms.per_hour)} per hour[/] {interval}", basis
 
 
 def _threshold(point: Detection) -> str:

@@ -15,7 +15,7 @@ from kwsctl.errors import InputError
 from kwsctl.evaluation.results import Evaluation
 from kwsctl.report import panels
 from kwsctl.report.palette import FAINT, GREY, GROUND, INK
-from kwsctl.report.percent import percent
+from kwsctl.report.wording import percent
 
 SUFFIXES = (".png", ".svg")
 
@@ -95,6 +95,8 @@ def _title(found: Evaluation) -> str:
         parts.append(f"{found.n_speakers} speakers")
     if found.accuracy is not None:
         parts.append(f"accuracy {percent(found.accuracy)}")
+    elif found.detection is not None:
+        parts.append(f"missed {percent(found.detection.frr)} at the operating point")
     if found.eer is not None:
         parts.append(f"equal error rate {percent(found.eer.macro)}")
     return ", ".join(parts)

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from kwsctl.evaluation import metrics
 from kwsctl.evaluation.operating_point import Detection, Tradeoff
 from kwsctl.evaluation.results import Confusion
-from kwsctl.report.palette import BLUE, GREY, INK, ORANGE, RIGHT, WRONG
-from kwsctl.report.percent import percent
+from kwsctl.report.palette import BLUE, FAINT, GREY, GROUND, INK, ORANGE, RIGHT, WRONG
+from kwsctl.report.wording import hourly, percent
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -53,21 +53,22 @@ def histogram(axes: Axes, curve: Tradeoff, detection: Detection | None) -> None:
         curve: with the peak scores of all clips.
         detection: the operating point to mark.
     """
-    groups = [("its keyword", curve.own_peaks, BLUE), ("any other keyword", curve.other_peaks, ORANGE)]
+    groups = [("the right keyword", curve.own_peaks, BLUE), ("a wrong keyword", curve.other_peaks, ORANGE)]
     for name, peaks, colour in groups:
         if len(peaks):
             weights, bins = np.full(len(peaks), 100 / len(peaks)), np.linspace(0, 1, 51).tolist()
             axes.hist(peaks, bins, weights=weights, color=colour, alpha=0.2)
             label = f"{name} ({len(peaks)} clips)"
             axes.hist(peaks, bins, weights=weights, color=colour, histtype="step", lw=1.5, label=label)
-    if detection is not None and isinstance(detection.threshold, float) and detection.threshold <= 1:
-        told = f"threshold {detection.threshold:.3g}"
-        axes.axvline(detection.threshold, color=INK, lw=1.2, ls="--", label=told)
+    threshold = _single_threshold(detection)
+    if threshold is not None and threshold <= 1:
+        axes.axvline(threshold, color=INK, lw=1.2, ls="--", label=f"threshold {threshold:.3g}")
     axes.set(title="Scores", xlabel="highest smoothed score in the clip", ylabel="clips in %")
-    axes.set(xlim=(0, 1), yscale="log", ylim=(None, 400))
+    axes.set(xlim=(0, 1), yscale="log")
+    axes.set(ylim=(None, 2500), yticks=(0.1, 1, 10, 100))  # room for the legend above 100 %
     axes.yaxis.set_major_formatter(_plain)
     axes.grid(axis="y")
-    axes.legend(loc="upper center", ncols=3, fontsize=8, handlelength=1.2, columnspacing=1.0)
+    axes.legend(loc="upper left", fontsize=8.5, handlelength=1.4, labelspacing=0.3)
 
 
 def confusion(axes: Axes, matrix: Confusion) -> None:
@@ -126,9 +127,12 @@ def _mark(axes: Axes, at: float, detection: Detection, per_hour: float, *, below
     missed, interval = 100 * detection.frr, detection.frr_ci95
     spread = [[max(0.0, missed - 100 * interval.low)], [max(0.0, 100 * interval.high - missed)]]
     axes.errorbar([at], [missed], spread, fmt="o", color=ORANGE, ms=7, capsize=3, zorder=5, clip_on=False)
-    told = f"missed {percent(detection.frr)}\n{per_hour:.2g} false alarms/h\n{_threshold(detection)}"
-    axes.annotate(told, (at, missed), (14, -12 if below else 10), textcoords="offset points",
-                  va="top" if below else "bottom", fontsize=9)  # fmt: skip
+    threshold = _single_threshold(detection)
+    told = f"missed {percent(detection.frr)}\n{hourly(per_hour)} false alarms/h"
+    told += "" if threshold is None else f"\nthreshold {threshold:.3g}"
+    axes.annotate(told, (at, missed), (16, -12 if below else 12), textcoords="offset points",
+                  va="top" if below else "bottom", fontsize=9,
+                  bbox={"fc": GROUND, "ec": FAINT, "boxstyle": "round,pad=0.35"})  # fmt: skip
 
 
 def _among_clips(axes: Axes, curve: Tradeoff) -> None:
@@ -141,15 +145,18 @@ def _among_clips(axes: Axes, curve: Tradeoff) -> None:
     axes.plot(x, y, color=BLUE, lw=1.8)
     equal = metrics.eer(curve.own_peaks, curve.other_peaks).rate
     at = ndtri(np.clip(equal, least, 1 - least))
-    axes.plot([at], [at], "o", color=ORANGE, ms=7)
-    axes.annotate(f"equal error rate {percent(equal)}", (at, at), (10, 8), textcoords="offset points")
+    axes.plot([at], [at], "o", color=ORANGE, ms=7, zorder=5)
+    told = f"equal error rate {percent(equal)}\n(of smoothed scores)"
+    axes.annotate(told, (at, at), (12, 10), textcoords="offset points", fontsize=9)
     ticks = [tick for tick in PROBIT_TICKS if tick >= least]
     names = [f"{100 * tick:g}" for tick in ticks]
     axes.set_xticks(ndtri(ticks), names)
     axes.set_yticks(ndtri(ticks), names)
-    limits = (ndtri(least), ndtri(0.8))
+    limits = (ndtri(least) - 0.08, ndtri(0.8))  # a curve without errors lies just inside
     axes.set(xlim=limits, ylim=limits)
-    axes.set(xlabel="clips with another word that fire, in %", ylabel="missed keywords (false rejects) in %")
+    axes.set(
+        xlabel="clips on which a wrong keyword fires, in %", ylabel="missed keywords (false rejects) in %"
+    )
     axes.grid()
 
 
@@ -169,8 +176,14 @@ def _write_counts(axes: Axes, counts: NDArray[np.int64], share: Floats, top: flo
                   fontsize=9, color="white" if dark else INK)  # fmt: skip
 
 
-def _threshold(detection: Detection) -> str:
-    return f"threshold {detection.threshold:.3g}" if isinstance(detection.threshold, float) else "as shipped"
+def _single_threshold(detection: Detection | None) -> float | None:
+    """Gives the threshold if all keywords have the same."""
+    if detection is None:
+        return None
+    if isinstance(detection.threshold, float):
+        return detection.threshold
+    different = set(detection.threshold.values())
+    return different.pop() if len(different) == 1 else None
 
 
 def _plain(value: float, _position: float) -> str:

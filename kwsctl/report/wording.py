@@ -1,4 +1,4 @@
-"""How shares are written for people."""
+"""How figures are written for people."""
 
 
 def percent(share: float) -> str:
@@ -12,3 +12,12 @@ def percent(share: float) -> str:
     if not 0.001 <= share <= 0.999:
         return f"{100 * share:.3g} %" if share < 0.5 else f"{100 * share:.3f} %"
     return f"{100 * share:.2f} %" if not 0.1 <= share <= 0.9 else f"{100 * share:.1f} %"
+
+
+def hourly(events: float) -> str:
+    """Writes a rate with two digits, a high one without decimals.
+
+    Args:
+        events: per hour.
+    """
+    return f"{events:.2g}" if events < 10 else f"{events:.0f}"
