@@ -1,9 +1,9 @@
 """Multilingual Spoken Words: words cut from Common Voice, 50 languages, one second each, Opus.
 
-Reads `<language>/clips/<word>/<clip>.opus` and `<language>_splits.csv`. The official split is made
-clip by clip; where it puts one speaker in two splits, only the speaker's clips in the split with
-most of them are kept (on a tie the later of train, val, test), and how many were left out is
-logged: figures stay honest, and every kept clip is in its official split.
+Reads `<language>/clips/<word>/<clip>.opus` and `<language>_splits.csv`. Where the official split has
+one speaker in two splits, only the speaker's clips in the split with most of them are kept (on a tie
+the later of train, val, test), and how many were left out is logged: figures stay honest, and every
+kept clip is in its official split.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ CITATION = (
     "M. Mazumder et al., Multilingual Spoken Words Corpus, NeurIPS Datasets and Benchmarks, 2021, "
     "mlcommons.org/datasets/multilingual-spoken-words"
 )
-SUMMARY = "Words in 50 languages from Common Voice, 1 s; one language at a time (English is 30 GB)"
+SUMMARY = "Words in 50 languages from Common Voice, 1 s; one language at a time (English: about 30 GB)"
 
 _PLACE = "https://mswc.mlcommons-storage.org"
 _SPLIT_OF = {"TRAIN": "train", "DEV": "val", "TEST": "test"}

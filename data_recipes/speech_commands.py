@@ -34,6 +34,7 @@ SOURCES = (
         sha256="743935421bb51cccdb6bdd152e04c5c70274e935c82119ad7faeec31780d811d",
         licence=LICENCE,
         citation=CITATION,
+        bytes=1_489_096_277,
     ),
     Source(
         url="http://download.tensorflow.org/data/speech_commands_v0.02.tar.gz",

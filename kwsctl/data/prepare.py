@@ -65,7 +65,7 @@ class Listed:
         name: on the command line.
         summary: what it is.
         licence: of the data.
-        bytes: to download, where that is known.
+        bytes: to download with the default options, where that is known.
     """
 
     name: str
@@ -113,7 +113,7 @@ def recipes() -> tuple[Listed, ...]:
     listed = []
     for name in registry.names(RECIPES):
         recipe = _load(name)
-        sizes = [source.bytes for source in recipe.SOURCES]
+        sizes = [source.bytes for source in _sources(recipe, _options_type(recipe)())]
         total = sum(size for size in sizes if size is not None) if all(sizes) and sizes else None
         listed.append(Listed(name, recipe.SUMMARY, recipe.LICENCE, total))
     return tuple(listed)
@@ -150,7 +150,7 @@ def prepare(
         SourceError: the data cannot be had, or is not what the recipe expects.
     """
     recipe = _load(name)
-    kind = getattr(recipe, "Options", _NoOptions)
+    kind = _options_type(recipe)
     known = {field.name for field in fields(kind)}
     given = {key: value for key, value in (flags or {}).items() if key in known}
     options = resolve(kind, file=file, assignments=assignments, flags=given)
@@ -207,13 +207,20 @@ def _load(name: str) -> Recipe:
     return cast(Recipe, registry.load(RECIPES, name))
 
 
+def _options_type(recipe: Recipe) -> Any:
+    return getattr(recipe, "Options", _NoOptions)
+
+
+def _sources(recipe: Recipe, options: object) -> tuple[Source, ...]:
+    return tuple(recipe.sources(options)) if hasattr(recipe, "sources") else recipe.SOURCES
+
+
 def _fetch(
     recipe: Recipe, options: object, place: Path, progress: Progress
 ) -> tuple[Path, tuple[Receipt, ...]]:
     """Downloads and unpacks, each archive into a folder of its own."""
-    wanted = recipe.sources(options) if hasattr(recipe, "sources") else recipe.SOURCES
     receipts = []
-    for source in wanted:
+    for source in _sources(recipe, options):
         archive = sources.download(source, place / "download", _step(progress, f"fetching {source.name}"))
         progress(0, None, step=f"unpacking {source.name}")
         archives.unpack(archive, place / "unpacked" / source.name.partition(".")[0])

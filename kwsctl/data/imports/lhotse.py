@@ -98,13 +98,16 @@ def _cut(cut: Mapping[str, Any], path: Path, where: str) -> Iterator[Labelled]:
         yield Labelled(file, "", None, start_s, length_s)
     for said in supervisions:
         # Supervisions count from the start of the cut, and may pass its borders.
-        begin_s = max(0.0, start_s + float(said["start"]))
-        end_s = min(start_s + float(said["start"]) + _seconds(said, "duration", where), start_s + length_s)
+        said_s = start_s + _seconds(said, "start", where, least=-start_s - length_s)
+        begin_s = max(0.0, said_s)
+        end_s = min(said_s + _seconds(said, "duration", where), start_s + length_s)
         if not begin_s < end_s < math.inf:
             raise ManifestError(
                 f"{where}: a supervision of no length.", "Trim the CutSet to its supervisions."
             )
-        yield Labelled(file, said.get("text") or "", said.get("speaker"), begin_s, end_s - begin_s)
+        yield Labelled(
+            file, _text(said, "text", where) or "", _text(said, "speaker", where), begin_s, end_s - begin_s
+        )
 
 
 def _file(recording: Mapping[str, Any], cut: Mapping[str, Any], path: Path, where: str) -> Path:
@@ -132,8 +135,19 @@ def _file(recording: Mapping[str, Any], cut: Mapping[str, Any], path: Path, wher
     raise ManifestError(f"{where}: no file holds channel {sorted(wanted)}.", "Export the CutSet again.")
 
 
-def _seconds(values: Mapping[str, Any], key: str, where: str) -> float:
+def _seconds(values: Mapping[str, Any], key: str, where: str, *, least: float = 0.0) -> float:
     value = values[key]
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
-        raise ManifestError(f"{where}: {key} is {shown(value)}.", "Give seconds, 0 or more.")
-    return float(value)
+    try:
+        seconds = math.nan if isinstance(value, bool | str) else float(value)
+    except OverflowError:
+        seconds = math.inf
+    if not least <= seconds < math.inf:
+        raise ManifestError(f"{where}: {key} is {shown(value)}.", "Give seconds.")
+    return seconds
+
+
+def _text(values: Mapping[str, Any], key: str, where: str) -> str | None:
+    value = values.get(key)
+    if value is not None and not isinstance(value, str):
+        raise ManifestError(f"{where}: {key} is {shown(value)}.", "Give text.")
+    return value
