@@ -25,10 +25,12 @@ from typing import IO
 
 from kwsctl import storage
 from kwsctl.errors import SourceError
+from kwsctl.progress import Progress, silent
 
 _MARKER = ".unpacked.json"
 _BLOCK_BYTES = 1 << 20
 _MAX_DEPTH = 32
+_REPORT_EVERY = 100
 _RATIO_ALLOWANCE_BYTES = 64 * 2**20
 
 
@@ -49,6 +51,7 @@ def unpack(
     max_bytes: int = 2**40,
     max_files: int = 10_000_000,
     max_ratio: float = 200.0,
+    progress: Progress = silent,
 ) -> Path:
     """Unpacks a tar (plain, gz, bz2, xz) or zip archive.
 
@@ -58,6 +61,7 @@ def unpack(
         max_bytes: of all files together.
         max_files: files and folders in the archive.
         max_ratio: unpacked bytes per byte of the archive, beyond the first 64 MiB.
+        progress: called with the files unpacked, now and then.
 
     Returns:
         `folder`.
@@ -82,7 +86,7 @@ def unpack(
     staging.mkdir(parents=True)
     limits = _Limits(min(max_bytes, int(size * max_ratio) + _RATIO_ALLOWANCE_BYTES), max_files)
     try:
-        _extract(archive, staging, limits)
+        _extract(archive, staging, limits, progress)
     except BaseException:
         shutil.rmtree(staging, ignore_errors=True)
         raise
@@ -99,12 +103,14 @@ def _is_done(folder: Path, identity: dict[str, str | int]) -> bool:
         return False
 
 
-def _extract(archive: Path, folder: Path, limits: _Limits) -> None:
+def _extract(archive: Path, folder: Path, limits: _Limits, progress: Progress) -> None:
     with _damage_named(archive), closing(_entries(archive, folder)) as entries:
         left = limits.bytes
         for count, (target, opened) in enumerate(entries, start=1):
             if count > limits.files:
                 raise SourceError(f"{archive} holds more than {limits.files} entries.", "Unpack it yourself.")
+            if count % _REPORT_EVERY == 0:
+                progress(count, None)
             if opened is None:
                 target.mkdir(parents=True, exist_ok=True)
                 continue

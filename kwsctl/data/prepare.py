@@ -8,6 +8,7 @@ goes on where it was killed.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -218,14 +219,16 @@ def _sources(recipe: Recipe, options: object) -> tuple[Source, ...]:
 def _fetch(
     recipe: Recipe, options: object, place: Path, progress: Progress
 ) -> tuple[Path, tuple[Receipt, ...]]:
-    """Downloads and unpacks, each archive into a folder of its own."""
+    """Downloads and unpacks, each archive into a folder of its own below one for this choice of archives."""
+    wanted = _sources(recipe, options)
+    stems = [re.sub(r"\.(zip|tgz|tar(\.\w+)?)$", "", source.name) for source in wanted]
+    root = place / "unpacked" / "+".join(stems)
     receipts = []
-    for source in _sources(recipe, options):
+    for source, stem in zip(wanted, stems, strict=True):
         archive = sources.download(source, place / "download", _step(progress, f"fetching {source.name}"))
-        progress(0, None, step=f"unpacking {source.name}")
-        archives.unpack(archive, place / "unpacked" / source.name.partition(".")[0])
+        archives.unpack(archive, root / stem, progress=_step(progress, f"unpacking {source.name}"))
         receipts.append(sources.receipt(archive))
-    return place / "unpacked", tuple(receipts)
+    return root, tuple(receipts)
 
 
 def _step(progress: Progress, step: str) -> Progress:

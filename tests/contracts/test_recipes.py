@@ -136,6 +136,9 @@ def test_downloads_unpacks_and_prepares(name: str, tmp_path: Path, monkeypatch: 
     assert again == made
     assert made.clips == len(expected)
     assert made.manifest == tmp_path / "out" / "manifest.csv"
+    assert all(
+        clip.path.is_relative_to(tmp_path / "out" / "unpacked") for clip in manifest.read(made.manifest)
+    )
     assert [receipt.verified for receipt in made.downloads] == [
         source.sha256 is not None for source in wanted
     ]

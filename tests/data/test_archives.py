@@ -173,6 +173,13 @@ def test_too_many_files_and_too_many_bytes_are_refused(tmp_path: Path) -> None:
     assert len(tree(archives.unpack(archive, tmp_path / "out", max_files=10, max_bytes=50))) == 10
 
 
+def test_says_how_far_it_is(tmp_path: Path) -> None:
+    archive = tar_of(tmp_path / "a.tgz", *(entry(f"f{i}") for i in range(250)))
+    seen: list[int] = []
+    archives.unpack(archive, tmp_path / "out", progress=lambda done, total, /, **_: seen.append(done))
+    assert seen == [100, 200]
+
+
 def test_a_folder_of_somebody_else_is_left_alone(tmp_path: Path) -> None:
     archive = tar_of(tmp_path / "a.tgz", entry("a"))
     (tmp_path / "out").mkdir()

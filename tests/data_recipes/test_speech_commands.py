@@ -4,11 +4,15 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from kwsctl.data_recipes import speech_commands
 from kwsctl.data_recipes.speech_commands import KEYWORDS, SOURCES, Options, clips, sources
 
 from kwsctl.data import manifest
+from kwsctl.data.prepare import prepare
+from kwsctl.data.sources import Source
 from kwsctl.errors import SourceError
 from kwsctl.types import Clip
+from tests.data.loopback import Site, serving
 
 from . import trees
 
@@ -69,3 +73,24 @@ def test_lists_without_words_are_refused(tmp_path: Path) -> None:
         (tmp_path / name).write_text("")
     with pytest.raises(SourceError, match="has no words"):
         list(clips(tmp_path))
+
+
+def test_two_versions_in_one_place_are_not_mixed_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for version, words in ((1, ("yes", "bed")), (2, ("yes", "bed", "visual"))):
+        root = tmp_path / f"v{version}"
+        for word in words:
+            trees.say(root / word / "0a7c2a8d_nohash_0.wav")
+        for name in ("validation_list.txt", "testing_list.txt"):
+            (root / name).write_text("")
+    with serving(Site()) as site:
+        local = []
+        for version in (1, 2):
+            name = f"/speech_commands_v0.0{version}.tar.gz"
+            site.files[name] = trees.packed(tmp_path / f"v{version}", name, "./")
+            local.append(Source(site.url + name, None, "CC BY 4.0", "x"))
+        monkeypatch.setattr(speech_commands, "SOURCES", tuple(local))
+        for version, count in ((1, 2), (2, 3), (1, 2)):
+            options = [f"version={version}", "labels=35"]
+            made = prepare("speech_commands", tmp_path / "home", assignments=options)
+            assert made.clips == count
+        assert len(site.asked) == 2
