@@ -89,9 +89,11 @@ def _about_background(
         return [f"No false alarms per hour: {remedy}"]
     found = []
     if not budget.long_enough:
+        provable = budget.provable_per_hour
+        shown = f"{provable:.2g}" if provable < 10 else f"{provable:.0f}"
         found.append(
             f"{budget.hours:.2g} h of background audio cannot prove {budget.budget_per_hour:g} false alarms "
-            f"per hour: none at all in so long only shows fewer than {budget.provable_per_hour:.2g} per hour "
+            f"per hour: none at all in so long only shows fewer than {shown} per hour "
             "(95 % confidence)."
         )
     if budget.threshold > 1:

@@ -62,10 +62,12 @@ def histogram(axes: Axes, curve: Tradeoff, detection: Detection | None) -> None:
             axes.hist(peaks, bins, weights=weights, color=colour, histtype="step", lw=1.5, label=label)
     threshold = _single_threshold(detection)
     if threshold is not None and threshold <= 1:
-        axes.axvline(threshold, color=INK, lw=1.2, ls="--", label=f"threshold {threshold:.3g}")
+        told = f"threshold {threshold:.3g}"
+        axes.plot([threshold] * 2, [1e-9, 130], color=INK, lw=1.2, ls="--", label=told)
     axes.set(title="Scores", xlabel="highest smoothed score in the clip", ylabel="clips in %")
     axes.set(xlim=(0, 1), yscale="log")
-    axes.set(ylim=(None, 2500), yticks=(0.1, 1, 10, 100))  # room for the legend above 100 %
+    least = 70 / max(1, len(curve.own_peaks), len(curve.other_peaks))
+    axes.set(yticks=(0.1, 1, 10, 100), ylim=(least, 2500))  # room for the legend above 100 %
     axes.yaxis.set_major_formatter(_plain)
     axes.grid(axis="y")
     axes.legend(loc="upper left", fontsize=8.5, handlelength=1.4, labelspacing=0.3)
