@@ -19,7 +19,7 @@ from kwsctl.errors import InputError
 from kwsctl.storage import replacing
 
 _BEYOND_END_S = 0.05  # a stretch may pass the end of the file by this much: durations are often rounded
-_WRITE_FRAMES = 2**16  # at a time: libsndfile's Vorbis encoder fails on long writes
+_WRITE_FRAMES = 2**16  # at a time: libsndfile's Vorbis encoder crashes on two million
 _FORMATS = {".wav": ("WAV", "PCM_16"), ".flac": ("FLAC", "PCM_16"), ".ogg": ("OGG", "VORBIS")}
 
 

@@ -50,7 +50,7 @@ def _load() -> ModuleType:
     try:
         return importlib.import_module("torchaudio")
     except OSError:
-        # What the failed import left behind would otherwise be taken for whole modules.
+        # Submodules that did load would otherwise not become attributes of the new torchaudio.
         for name in [n for n in sys.modules if n == "torchaudio" or n.startswith("torchaudio.")]:
             del sys.modules[name]
     sys.modules["torchaudio._extension"] = _without_extension()

@@ -102,23 +102,22 @@ def _window_and_bands(spec: FeatureSpec, device: torch.device) -> tuple[Tensor, 
             f"Use window_ms = {(spec.window_samples + 1) * 1000 / spec.sample_rate_hz:g}.",
         )
     n_bins = spec.window_samples // 2 + 1
-    with torch.inference_mode(False):  # kept between calls, so it must be usable in training as well
-        window = torch.hann_window(spec.window_samples, periodic=True)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # of empty bands: an error below
-            bands = torchaudio.functional.melscale_fbanks(
-                n_bins,
-                spec.f_min_hz,
-                spec.f_max_hz,
-                spec.mel_bins,
-                spec.sample_rate_hz,
-                norm=None,
-                mel_scale="htk",
-            )
-        empty = int((bands.amax(dim=0) == 0).sum())
-        if empty:
-            raise InputError(
-                f"{empty} of {spec.mel_bins} mel bands hold no bin of a {spec.window_ms:g} ms window.",
-                "Use fewer mel_bins, a longer window_ms or a higher f_min_hz.",
-            )
-        return window.to(device), bands.repeat_interleave(2, dim=0).to(device)
+    window = torch.hann_window(spec.window_samples, periodic=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # of empty bands: an error below
+        bands = torchaudio.functional.melscale_fbanks(
+            n_bins,
+            spec.f_min_hz,
+            spec.f_max_hz,
+            spec.mel_bins,
+            spec.sample_rate_hz,
+            norm=None,
+            mel_scale="htk",
+        )
+    empty = int((bands.amax(dim=0) == 0).sum())
+    if empty:
+        raise InputError(
+            f"{empty} of {spec.mel_bins} mel bands hold no bin of a {spec.window_ms:g} ms window.",
+            "Use fewer mel_bins, a longer window_ms or a higher f_min_hz.",
+        )
+    return window.to(device), bands.repeat_interleave(2, dim=0).to(device)

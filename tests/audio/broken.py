@@ -137,6 +137,7 @@ REFUSED: dict[str, tuple[str, Change, str]] = {  # name: (file, change, what the
         put(21, b"\x70\x41\x41\x41\x41"),
         "lasts .* hours; at most 4.0 hours",
     ),
+    "FLAC of unknown length": ("flac", lambda c: put(22, bytes(4))(c), "does not say how long it is"),
     "FLAC with zeroed frames": ("flac", lambda c: c[:200] + bytes(len(c) - 200), "not audio|cut off|silent"),
     "Ogg cut at 1 %": ("ogg", cut(0.01), "not audio"),
     "Ogg without its last quarter": ("ogg", cut(0.75), "not audio|cut off|no samples"),

@@ -165,11 +165,22 @@ def test_written_integers_come_back_exactly(suffix: str, tmp_path: Path):
     assert [p.name for p in path.parent.iterdir()] == [path.name]
 
 
-def test_writing_clips_what_is_too_loud_and_takes_long_vorbis(tmp_path: Path):
+def test_writing_clips_what_is_too_loud(tmp_path: Path):
     files.write(tmp_path / "loud.wav", np.float32([1.5, -1.5, 0.5]), 16_000)
     np.testing.assert_allclose(files.read(tmp_path / "loud.wav"), [32_767 / 32_768, -1.0, 0.5])
-    files.write(tmp_path / "long.ogg", tone(60.0), 16_000)
-    assert similarity(files.read(tmp_path / "long.ogg"), tone(60.0)) > 0.99
+
+
+def test_vorbis_is_written_in_parts_since_its_encoder_crashes_on_long_writes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    written = []
+    write = soundfile.SoundFile.write
+    monkeypatch.setattr(
+        soundfile.SoundFile, "write", lambda self, part: written.append(len(part)) or write(self, part)
+    )
+    files.write(tmp_path / "long.ogg", tone(20.0), 16_000)
+    assert max(written) <= 2**17
+    assert similarity(files.read(tmp_path / "long.ogg"), tone(20.0)) > 0.99
 
 
 @pytest.mark.parametrize(

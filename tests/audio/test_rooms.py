@@ -100,6 +100,9 @@ def test_jitter_moves_reflections_and_never_the_direct_sound():
     assert moved[0] == exact[0] == 1
     assert np.abs(moved - exact).max() > 0.05
     np.testing.assert_array_equal(moved, again)
+    silent = slice(1, 40)  # before the first reflection, jitter and all
+    for seed in range(5):
+        assert np.abs(rooms.shoebox_response(generator(seed), 16_000, room=ROOM)[silent]).max() < 0.1
     assert np.square(reflections(moved)).sum() == pytest.approx(np.square(reflections(exact)).sum(), rel=0.3)
 
 

@@ -58,7 +58,7 @@ def test_the_level_of_the_recording_does_not_matter(gain: float):
 @pytest.mark.parametrize("padding_s", [0.0, 0.5, 2.0])
 def test_digital_silence_around_noisy_speech_does_not_hide_the_noise(padding_s: float):
     zeros = np.zeros(round(padding_s * RATE_HZ), np.float32)
-    begin, end = span_s(np.concatenate([zeros, clip_with((1.0, burst(0.7)), floor=0.01), zeros]))
+    begin, end = span_s(np.concatenate([zeros, clip_with((1.0, burst(0.7)), floor=0.05), zeros]))
     assert begin - padding_s == pytest.approx(1.0, abs=0.12)
     assert end - padding_s == pytest.approx(1.7, abs=0.12)
 
@@ -67,6 +67,13 @@ def test_speech_in_digital_silence_is_found_whole():
     begin, end = span_s(clip_with((1.0, burst(0.7)), floor=0.0))
     assert begin == pytest.approx(0.95, abs=0.05)
     assert end == pytest.approx(1.75, abs=0.05)
+
+
+def test_the_soft_end_of_a_word_in_digital_silence_is_kept():
+    fading = noise(0.8, 0.3) * 10 ** (-np.linspace(0, 34, round(0.8 * RATE_HZ)) / 20)
+    begin, end = span_s(clip_with((1.0, fading), floor=0.0))
+    assert begin == pytest.approx(0.95, abs=0.05)
+    assert end > 1.6
 
 
 def test_a_short_pause_is_bridged_and_a_long_one_separates():

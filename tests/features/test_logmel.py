@@ -85,9 +85,8 @@ def test_many_clips_and_long_clips_are_worked_off_in_parts_with_the_same_numbers
     many, long = waves(37, 8_000), waves(1, 400_000)
     one_by_one = torch.cat([logmel(clip[None], spec) for clip in many])
     np.testing.assert_allclose(logmel(many, spec).numpy(), one_by_one.numpy(), atol=1e-5)
-    frame = 2_000
-    alone = logmel(long[:, frame * 160 :][:, :480], spec)
-    np.testing.assert_allclose(logmel(long, spec)[:, :, frame], alone[:, :, 0], atol=1e-5)
+    alone = logmel(long[0].unfold(0, 480, 160).contiguous(), spec)  # each frame a clip of its own
+    np.testing.assert_allclose(logmel(long, spec)[0].numpy(), alone[:, :, 0].T.numpy(), atol=1e-5)
 
 
 def test_silence_is_finite_and_the_lowest_value():
@@ -131,9 +130,9 @@ def test_a_window_of_an_odd_number_of_samples_is_refused_with_the_next_even_one(
 
 def test_half_precision_waves_and_autocast_do_not_lower_the_precision():
     spec = FeatureSpec()
+    expected = mel_power(waves(), spec)
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        assert torch.equal(mel_power(waves(), spec), mel_power(waves().float(), spec))
-        assert mel_power(waves(), spec).dtype == torch.float32
+        assert torch.equal(mel_power(waves(), spec), expected)
     assert mel_power(waves().double(), spec).dtype == torch.float32
 
 
