@@ -11,27 +11,18 @@ from __future__ import annotations
 import csv
 import functools
 import io
-import math
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from kwsctl import storage
+from kwsctl.data.manifest_row import clip_of, shown
 from kwsctl.errors import ManifestError
-from kwsctl.registry import did_you_mean
-from kwsctl.types import RESERVED_LABELS, SPLITS, Clip
+from kwsctl.types import Clip
 
 REQUIRED_COLUMNS = ("path", "label", "speaker", "split")
 SPAN_COLUMNS = ("start_s", "duration_s")
-
-_SPLIT_WORDS = {
-    "training": "train", "valid": "val", "validation": "val", "dev": "val", "development": "val",
-    "testing": "test", "eval": "test", "evaluation": "test",
-}  # fmt: skip
-_ABSOLUTE = re.compile(r"/|\\\\|[A-Za-z]:[\\/]|[A-Za-z][A-Za-z0-9+.-]*://")
-_CONTROL = re.compile(r"[\x00-\x1f\x7f\x85\u2028\u2029]")
-_SHOWN_CHARACTERS = 80
 
 
 def read(path: Path) -> list[Clip]:
@@ -112,12 +103,6 @@ def check_speakers(clips: Iterable[Clip], origin: str) -> None:
         )
 
 
-def shown(value: object) -> str:
-    """Quotes a value for an error message: on one line, and shortened if it is long."""
-    text = str(value)
-    return repr(text if len(text) <= _SHOWN_CHARACTERS else text[:_SHOWN_CHARACTERS] + "…")
-
-
 def _parse(content: bytes, path: Path) -> list[Clip]:
     rows = _rows(_decode(content, path), path)
     header_line, header = next(rows, (1, []))
@@ -132,7 +117,7 @@ def _parse(content: bytes, path: Path) -> list[Clip]:
                 f"{where}: {len(row)} values for {len(header)} columns, beginning {shown(row[0])}.",
                 "Quote values that hold commas.",
             )
-        clip = _clip({name: row[column] for name, column in columns.items()}, folder, where)
+        clip = clip_of({name: row[column] for name, column in columns.items()}, folder, where)
         key = (os.path.normpath(clip.path), clip.start_s)
         if key in line_of:
             raise ManifestError(
@@ -202,74 +187,3 @@ def _header_hint(missing: str, names: list[str]) -> str:
     near = [name for name in names if name.lower() == missing]
     suggestion = f"Rename {shown(near[0])}. " if near else ""
     return f"{suggestion}The first line must be {','.join(REQUIRED_COLUMNS)}."
-
-
-def _clip(values: Mapping[str, str], folder: Path, where: str) -> Clip:
-    label, speaker = _name(values, "label", where), _name(values, "speaker", where)
-    if not label:
-        raise ManifestError(
-            f"{where}: an empty label.", f"Use a word, or one of {', '.join(RESERVED_LABELS)}."
-        )
-    if re.fullmatch(r"_.*_", label) and label not in RESERVED_LABELS:
-        raise ManifestError(
-            f"{where}: the label {shown(label)} is reserved but unknown.",
-            f"{did_you_mean(label, RESERVED_LABELS)}Reserved are {', '.join(RESERVED_LABELS)}.",
-        )
-    start_s = _seconds(values, "start_s", where)
-    duration_s = _seconds(values, "duration_s", where)
-    if duration_s == 0:
-        raise ManifestError(f"{where}: duration_s is 0.", "Leave it empty for the rest of the file.")
-    return Clip(
-        path=folder / _relative(values["path"], where),
-        label=label,
-        speaker=speaker or None,
-        split=_split(values["split"].strip(), where),
-        start_s=start_s or 0.0,
-        duration_s=duration_s,
-    )
-
-
-def _relative(text: str, where: str) -> str:
-    if not text.strip():
-        raise ManifestError(f"{where}: an empty path.", "Name an audio file, relative to the manifest.")
-    if _ABSOLUTE.match(text):
-        raise ManifestError(
-            f"{where}: the path {shown(text)} is not relative.", "Write it relative to the manifest's folder."
-        )
-    if _CONTROL.search(text):
-        raise ManifestError(f"{where}: the path {shown(text)} holds a control character.", "Rename the file.")
-    return text
-
-
-def _name(values: Mapping[str, str], column: str, where: str) -> str:
-    text = values[column].strip()
-    if _CONTROL.search(text):
-        raise ManifestError(
-            f"{where}: the {column} {shown(text)} holds a control character.", "Write it on one line."
-        )
-    return text
-
-
-def _split(text: str, where: str) -> str:
-    if text not in SPLITS:
-        meant = _SPLIT_WORDS.get(text.lower(), text.lower())
-        suggestion = f"Did you mean {meant!r}? " if meant in SPLITS else ""
-        raise ManifestError(
-            f"{where}: the split {shown(text)} is unknown.", f"{suggestion}Use {', '.join(SPLITS)}."
-        )
-    return text
-
-
-def _seconds(values: Mapping[str, str], column: str, where: str) -> float | None:
-    text = values.get(column, "").strip()
-    if not text:
-        return None
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = math.nan
-    if not (math.isfinite(seconds) and seconds >= 0):
-        raise ManifestError(
-            f"{where}: {column} is {shown(text)}.", "Give a number of seconds, 0 or more, such as 1.5."
-        )
-    return seconds

@@ -108,7 +108,7 @@ def test_reads_what_the_format_allows(tmp_path: Path) -> None:
     )
     first, second = manifest.read(path)
     assert first == Clip(tmp_path / "a, b.wav", "yes", "ann", "train")
-    assert second == Clip(tmp_path / "../n.wav", "_background_", None, "test", 2.5, 1.0)
+    assert second == Clip(tmp_path.parent / "n.wav", "_background_", None, "test", 2.5, 1.0)
 
 
 def test_background_without_speaker_may_be_in_every_split(tmp_path: Path) -> None:
@@ -136,7 +136,7 @@ def test_paths_do_not_depend_on_the_working_folder_or_on_links(
     manifest.write(Path("link/m.csv"), [Clip(Path("audio/a.wav"), "yes", "ann")])
     assert Path("link/m.csv").read_text().splitlines()[1] == "../../audio/a.wav,yes,ann,train"
     monkeypatch.chdir("/")
-    assert manifest.read(tmp_path / "link" / "m.csv")[0].path.resolve() == audio
+    assert manifest.read(tmp_path / "link" / "m.csv")[0].path == audio
 
 
 def test_write_refuses_what_read_would_refuse_and_keeps_the_old_file(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from kwsctl.data import sources
+from kwsctl.data import fetching, sources
 from kwsctl.data.sources import Source
 from kwsctl.errors import SourceError
 from tests.data.loopback import Site, serving
@@ -167,7 +167,7 @@ def test_a_file_of_another_size_than_published_is_refused_before_it_is_fetched(t
 
 
 def test_a_full_disk_is_told_before_it_is_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sources.shutil, "disk_usage", lambda _: type("Usage", (), {"free": 100}))
+    monkeypatch.setattr(fetching.shutil, "disk_usage", lambda _: type("Usage", (), {"free": 100}))
     told = pytest.raises(SourceError, match="only 100 are free")
     with serving(Site({"/a.tgz": BODY})) as site, told:
         fetch(source(site), tmp_path)
@@ -202,9 +202,9 @@ def test_names_are_safe(url: str, name: str) -> None:
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from kwsctl.data import sources
+from kwsctl.data import fetching, sources
 
-sources._BLOCK_BYTES = 65536
+fetching._BLOCK_BYTES = 65536
 def die(done, total, /, **facts):
     if done >= 300_000:
         os.kill(os.getpid(), signal.SIGKILL)
@@ -220,3 +220,9 @@ def test_killed_on_the_way_the_next_call_goes_on(tmp_path: Path) -> None:
         assert fetch(source(site), tmp_path).read_bytes() == BODY
         first = int(str(site.asked[1]).removeprefix("bytes=").removesuffix("-"))
         assert 200_000 <= first < len(BODY)
+
+
+def test_a_file_from_another_address_is_fetched_again(tmp_path: Path) -> None:
+    with serving(Site({"/old/a.tgz": b"old", "/new/a.tgz": BODY})) as site:
+        fetch(source(site, None, "/old/a.tgz"), tmp_path)
+        assert fetch(source(site, None, "/new/a.tgz"), tmp_path).read_bytes() == BODY

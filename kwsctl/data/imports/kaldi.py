@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from kwsctl.data.imports._labelling import Labelled, Options, to_clips
-from kwsctl.data.manifest import shown
+from kwsctl.data.manifest_row import shown
 from kwsctl.errors import ManifestError
 from kwsctl.types import Clip
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from kwsctl.data.imports._labelling import Labelled, Options, to_clips
-from kwsctl.data.manifest import shown
+from kwsctl.data.manifest_row import shown
 from kwsctl.errors import ManifestError
 from kwsctl.types import Clip
 
