@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 import sys
 from pathlib import Path
+from typing import Any
 
-import click
 import typer.main
 
 from kwsctl.cli.app import app
@@ -21,19 +21,19 @@ REFERENCE = REPOSITORY / "docs" / "commands.md"
 START, END = "<!-- commands: made by docs/commands.py -->", "<!-- end of commands -->"
 
 
-def leaves(command: click.Command, name: str) -> list[tuple[str, click.Command]]:
+def leaves(command: Any, name: str) -> list[tuple[str, Any]]:
     """Lists the commands below a command with their full names."""
-    if isinstance(command, click.Group):
+    if hasattr(command, "commands"):
         return [leaf for word, sub in command.commands.items() for leaf in leaves(sub, f"{name} {word}")]
     return [(name, command)]
 
 
-def sentence(command: click.Command) -> str:
+def sentence(command: Any) -> str:
     """Gives the first sentence of a command's help."""
     return (command.help or "").strip().partition("\n")[0]
 
 
-def example(command: click.Command) -> str:
+def example(command: Any) -> str:
     """Gives the example in a command's help."""
     found = re.search(r"Example: (`+)(.+?)\1", command.help or "", re.DOTALL)
     return found.group(2) if found else ""

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated
+from typing import Annotated, cast
 
-import click
 import typer
 
 from kwsctl import __version__
 from kwsctl.cli import console, data, doctor, evaluate, train
-from kwsctl.errors import KwsctlError
+from kwsctl.errors import InputError, KwsctlError
+
+# Typer brings its own click and exports only this subclass.
+UsageError = cast("type[typer.BadParameter]", typer.BadParameter.__bases__[0])
 
 app = typer.Typer(
     name="kwsctl",
@@ -28,7 +30,7 @@ app.command("doctor")(doctor.doctor_command)
 
 def _show_version(wanted: bool) -> None:
     if wanted:
-        click.echo(f"kwsctl {__version__}")
+        typer.echo(f"kwsctl {__version__}")
         raise typer.Exit
 
 
@@ -53,10 +55,10 @@ def main(arguments: list[str] | None = None) -> None:
         if "--debug" in arguments:
             raise
         sys.exit(console.fail(error))
-    except click.ClickException as error:
-        error.show()
-        sys.exit(error.exit_code)
-    except (KeyboardInterrupt, click.Abort):
+    except UsageError as error:
+        hint = f"Try: {error.ctx.command_path} --help" if error.ctx else "Try: kwsctl --help"
+        sys.exit(console.fail(InputError(error.format_message(), hint)))
+    except (KeyboardInterrupt, typer.Abort):
         console.note("Interrupted.")
         sys.exit(console.EXIT_INTERRUPTED)
     sys.exit(code if isinstance(code, int) else 0)

@@ -39,7 +39,7 @@ def show(result: Any, *, as_json: bool, render: Callable[[Any], RenderableType])
 
 def note(text: str) -> None:
     """Tells something that is not the result, on stderr."""
-    _err.print(escape(text), style="dim")
+    _err.print(escape(text), style="dim", soft_wrap=True)
 
 
 def warn(text: str) -> None:
@@ -71,14 +71,18 @@ def progress_bar(what: str) -> Iterator[ReportProgress]:
         TimeRemainingColumn(compact=True),
         TextColumn("{task.fields[facts]}", style="dim"),
     )
-    with Progress(*columns, console=_err, transient=not _err.is_terminal) as bars:
-        task = bars.add_task(what, total=None, facts="", visible=False)
+    bars = Progress(*columns, console=_err, disable=not _err.is_terminal)
+    task = bars.add_task(what, total=None, facts="")
 
-        def report(done: int, total: int | None, /, **facts: str | float) -> None:
-            told = "  ".join(f"{name} {_short(value)}" for name, value in facts.items())
-            bars.update(task, completed=done, total=total, facts=told, visible=True)
+    def report(done: int, total: int | None, /, **facts: str | float) -> None:
+        bars.start()  # with the first report only: work that is done at once shows no bar
+        told = "  ".join(f"{name} {_short(value)}" for name, value in facts.items())
+        bars.update(task, completed=done, total=total, facts=told)
 
+    try:
         yield report
+    finally:
+        bars.stop()
 
 
 def _short(value: str | float) -> str:

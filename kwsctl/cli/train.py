@@ -43,6 +43,7 @@ def train_command(
 
     Example: `kwsctl train --data clips/manifest.csv --arch bcresnet --set network.tau=2`
     """
+    from kwsctl.architecture import resolve_config
     from kwsctl.data.joining import joined
     from kwsctl.data.prepare import prepared
     from kwsctl.learning.train import train
@@ -52,6 +53,7 @@ def train_command(
 
     flags = {"arch": arch, "epochs": epochs, "keywords": tuple(keyword) if keyword else None}
     options = resolve(TrainOptions, file=config, assignments=assignments or (), flags=flags)
+    resolve_config(options.arch, options.network)  # wrong names are told before clips are read
     folder = home_folder(home)
     manifests = list(data or [])
     provenance: dict[str, Any] = {}

@@ -47,7 +47,6 @@ def test_wrong_usage_is_exit_code_2(capsys: pytest.CaptureFixture[str], argument
 def test_a_wrong_architecture_suggests_the_nearest(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    (tmp_path / "manifest.csv").write_text("path,label,speaker,split\n")
     code, _, err = run(capsys, "train", "--data", str(tmp_path / "manifest.csv"), "--arch", "bcresnt")
     assert code == 2
     assert "No models named 'bcresnt'. Did you mean 'bcresnet'?" in err

@@ -22,7 +22,12 @@ from kwsctl.learning.train_options import TrainOptions
 from ..toy_words import toy_store, write_corpus
 
 QUICK = TrainOptions(
-    network={"width": 0.5, "dropout": 0.0}, epochs=12, batch_size=32, ema_decay=0.8, warmup_epochs=1
+    network={"width": 0.5, "dropout": 0.0},
+    epochs=24,
+    batch_size=16,
+    ema_decay=0.8,
+    warmup_epochs=1,
+    learning_rate=0.01,
 )
 
 
@@ -44,7 +49,7 @@ def test_a_keyword_set_is_learned(words: ClipStore, tmp_path: Path) -> None:
     assert loaded.lineage["speakers"] == [f"s{i}" for i in range(3, 10)]
     assert loaded.lineage["licences"] == ["CC0"]
     lines = [json.loads(line) for line in result.log.read_text().splitlines()]
-    assert [line["epoch"] for line in lines] == list(range(12))
+    assert [line["epoch"] for line in lines] == list(range(24))
     assert not (tmp_path / "m.resume.safetensors").exists()
 
 
