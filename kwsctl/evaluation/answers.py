@@ -46,6 +46,9 @@ def recognized_words(scores: Scores, generator: np.random.Generator, *, resample
         generator: for the bootstrap over speakers.
         resamples: draws of the bootstrap.
 
+    Returns:
+        Right and wrong answers, and the figures over them.
+
     Raises:
         InputError: no clip counts.
     """
@@ -73,6 +76,9 @@ def detected_words(heard: HeardClips, detection: Detection | None) -> Answers:
     Args:
         heard: clips as streams.
         detection: the operating point; without one there are no answers.
+
+    Returns:
+        Right and wrong answers, and the figures over them.
     """
     if detection is None:
         return Answers(np.zeros(0), (), 0, None, None, {}, None)

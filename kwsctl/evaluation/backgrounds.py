@@ -44,6 +44,9 @@ def from_store(
         batch_size: windows that the network sees at once.
         model: the bundle's network, where it is already built.
         progress: called with the clips done.
+
+    Returns:
+        One stream per clip.
     """
     streams: list[ScoreStream] = []
     for index in indices:
@@ -72,6 +75,9 @@ def from_path(
         model: the bundle's network, where it is already built.
         progress: called with the whole seconds done.
 
+    Returns:
+        One stream per file.
+
     Raises:
         InputError: the folder holds no audio file, or a file cannot be decoded.
     """
@@ -97,6 +103,9 @@ def audio_files(path: Path) -> Sequence[Path]:
 
     Args:
         path: a file, or a folder, which is searched with its subfolders.
+
+    Returns:
+        The files, sorted.
 
     Raises:
         InputError: there is no such file, or no audio file in the folder.

@@ -96,6 +96,9 @@ def events(
         threshold: one for all, or [K] one per keyword; the keyword furthest above its own fires.
         smoothing: windows in the moving average, at least 1.
         refractory_s: after an event nothing fires for so long, in s.
+
+    Returns:
+        The events in order of time.
     """
     smoothed = smooth(values, smoothing)
     if not smoothed.size:
@@ -115,6 +118,9 @@ def events_of(stream: ScoreStream, threshold: float | ArrayLike, trigger: Trigge
         stream: scores along continuous audio.
         threshold: one for all keywords, or one per keyword.
         trigger: smoothing and refractory time.
+
+    Returns:
+        The events in order of time.
     """
     return events(
         stream.keyword_values,
@@ -163,6 +169,9 @@ def hours_of(streams: Sequence[ScoreStream]) -> float:
     Args:
         streams: stretches of audio without a keyword.
 
+    Returns:
+        The sum over the streams.
+
     Raises:
         InputError: there is none.
     """
@@ -182,6 +191,9 @@ def false_alarms(streams: Sequence[ScoreStream], threshold: float | ArrayLike, t
         streams: stretches of audio without a keyword.
         threshold: one for all keywords, or one per keyword.
         trigger: smoothing and refractory time.
+
+    Returns:
+        The number of events.
     """
     return sum(len(events_of(stream, threshold, trigger)) for stream in streams)
 
@@ -195,6 +207,9 @@ def false_alarms_per_hour(
         streams: stretches of audio without a keyword.
         threshold: one for all keywords, or one per keyword.
         trigger: smoothing and refractory time.
+
+    Returns:
+        Events per hour.
 
     Raises:
         InputError: no audio.

@@ -74,6 +74,9 @@ def evaluate(
         options: budget, smoothing and so on; defaults if None.
         progress: called with the clips or seconds done, and `scoring=` what they are.
 
+    Returns:
+        All figures, with what weakens them.
+
     Raises:
         InputError: the split has no clip of the model's keywords, or audio cannot be used.
         BundleError: the weights do not fit, or give scores that are not finite.

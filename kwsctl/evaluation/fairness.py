@@ -60,6 +60,9 @@ def per_speaker(
     Args:
         values: [N] one number per clip, such as 1 for right and 0 for wrong.
         speakers: [N] who speaks, None where it is not known.
+
+    Returns:
+        One row per speaker.
     """
     of: dict[str, list[float]] = {}
     for value, speaker in zip(values, speakers, strict=True):
@@ -74,6 +77,9 @@ def worst_decile(rows: Sequence[SpeakerRate]) -> WorstDecile:
 
     Args:
         rows: as from `per_speaker`.
+
+    Returns:
+        Both means, and who is among the worst.
 
     Raises:
         InputError: fewer than two speakers, so that there is no rest.

@@ -58,6 +58,9 @@ def bootstrap(
         resamples: number of draws.
         level: of the interval.
 
+    Returns:
+        The interval, and over how many speakers or clips it was taken.
+
     Raises:
         InputError: no clips, lengths that differ, or one speaker and a statistic that is not the mean.
     """
@@ -87,6 +90,9 @@ def wilson(successes: int, n: int, level: float = 0.95) -> Interval:
         n: out of how many.
         level: of the interval.
 
+    Returns:
+        The interval of the share.
+
     Raises:
         InputError: `n` is 0.
     """
@@ -114,6 +120,9 @@ def poisson_rate(events: int, hours: float, level: float = 0.95) -> Interval:
         hours: in how much audio.
         level: of the interval.
 
+    Returns:
+        The interval, in events per hour.
+
     Raises:
         InputError: no audio.
     """
@@ -133,6 +142,9 @@ def poisson_upper(events: int, hours: float, level: float = 0.95) -> float:
         events: how many were counted.
         hours: in how much audio.
         level: confidence that the true rate is below.
+
+    Returns:
+        The bound, in events per hour.
 
     Raises:
         InputError: no audio.

@@ -89,6 +89,9 @@ def rate(count: float, n: int, of: str) -> float:
         n: out of how many.
         of: what they are, for the message, such as `clips of 'stop'`.
 
+    Returns:
+        The quotient.
+
     Raises:
         InputError: `n` is 0.
     """
@@ -105,6 +108,9 @@ def accuracy(predicted: Indices, target: Indices) -> float:
     Args:
         predicted: [N] label indices.
         target: [N] label indices.
+
+    Returns:
+        The share, from 0 to 1.
 
     Raises:
         InputError: no clips.
@@ -161,6 +167,9 @@ def det(targets: ArrayLike, non_targets: ArrayLike) -> DetCurve:
         targets: scores of trials that should be accepted.
         non_targets: scores of trials that should be rejected.
 
+    Returns:
+        The rates at each score that occurs, and at both infinities.
+
     Raises:
         InputError: one of the two sets is empty, or a score is not finite.
     """
@@ -184,6 +193,9 @@ def eer(targets: ArrayLike, non_targets: ArrayLike) -> EqualErrorRate:
         targets: scores of trials that should be accepted.
         non_targets: scores of trials that should be rejected.
 
+    Returns:
+        The rate, and over how many trials it was taken.
+
     Raises:
         InputError: one of the two sets is empty, or a score is not finite.
     """
@@ -204,6 +216,9 @@ def detection_rate_at_far(targets: ArrayLike, non_targets: ArrayLike, far: float
         targets: scores of trials that should be accepted.
         non_targets: scores of trials that should be rejected.
         far: the bound, as a share of the non-target trials.
+
+    Returns:
+        The rate, the threshold, and the false-alarm rate that it gives.
 
     Raises:
         InputError: one of the two sets is empty, a score is not finite, or `far` is not in [0, 1].

@@ -165,6 +165,9 @@ def measure(
         threshold_from: how the threshold was chosen, in words.
         resamples: draws of the bootstrap.
 
+    Returns:
+        All counts at this threshold.
+
     Raises:
         InputError: no clip holds a keyword.
     """
@@ -203,6 +206,9 @@ def tradeoff(clips: HeardClips, backgrounds: Sequence[Background], trigger: Trig
         clips: keyword clips and clips of other words.
         backgrounds: continuous audio without keywords, by source.
         trigger: smoothing and refractory time.
+
+    Returns:
+        The curve, and the peak scores of the clips.
 
     Raises:
         InputError: no clip holds a keyword.

@@ -60,6 +60,9 @@ def score_clips(
         batch_size: windows that the network sees at once.
         progress: called with the clips done.
 
+    Returns:
+        One row of scores per clip, in the order of `indices`.
+
     Raises:
         InputError: the store's sample rate is not the model's.
         BundleError: a score is not a finite number.
@@ -102,6 +105,9 @@ def score_clips_as_streams(
         batch_size: windows that the network sees at once.
         progress: called with the clips done.
 
+    Returns:
+        One stream per clip, in the order of `indices`.
+
     Raises:
         InputError: the store's sample rate is not the model's, or `hop_s` is no multiple.
         BundleError: a score is not a finite number.
@@ -133,6 +139,9 @@ def score_stream(
         model: the bundle's network, where it is already built.
         batch_size: windows that the network sees at once.
         progress: called with the whole seconds done.
+
+    Returns:
+        One row of scores per window.
 
     Raises:
         InputError: `hop_s` is no multiple of the feature hop, or there is no audio.
@@ -166,6 +175,9 @@ def score_blocks(
         batch_size: windows that the network sees at once.
         progress: called with the whole seconds done.
         total_s: length of all pieces, where it is known, in s.
+
+    Returns:
+        One row of scores per window.
 
     Raises:
         InputError: `hop_s` is no multiple of the feature hop, or there is no audio.

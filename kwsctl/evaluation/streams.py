@@ -64,9 +64,12 @@ class Trigger:
             )
 
     def windows(self, hop_s: float) -> int:
-        """Windows in the moving average, at least one.
+        """Turns the span of the average into windows.
 
         Args:
             hop_s: from window to window, in s.
+
+        Returns:
+            Windows, at least one.
         """
         return max(1, round(self.smoothing_s / hop_s))

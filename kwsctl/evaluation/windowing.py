@@ -51,6 +51,9 @@ class Scorer:
 
         Args:
             n_samples: its length.
+
+        Returns:
+            Their number.
         """
         return max(0, 1 + (n_samples - self.size) // self.hop)
 
@@ -134,6 +137,9 @@ class Scorer:
         Args:
             values: [W, L], all windows of a stretch of audio.
             n_samples: length of the audio; by default until the end of the last window.
+
+        Returns:
+            The scores with the end of each window.
         """
         rate_hz = self.bundle.features.sample_rate_hz
         ends = self.size + self.hop * np.arange(len(values))

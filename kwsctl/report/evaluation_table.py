@@ -23,6 +23,9 @@ def table(found: Evaluation) -> RenderableType:
 
     Args:
         found: the evaluation.
+
+    Returns:
+        What the console prints.
     """
     parts: list[RenderableType] = [_figures(found)]
     if len(found.per_label) > 1 and any(figures.recall < 1 for figures in found.per_label.values()):

@@ -6,6 +6,9 @@ def percent(share: float) -> str:
 
     Args:
         share: from 0 to 1.
+
+    Returns:
+        Such as `98.4 %`.
     """
     if share in (0, 1):
         return f"{100 * share:.0f} %"
@@ -19,5 +22,8 @@ def hourly(events: float) -> str:
 
     Args:
         events: per hour.
+
+    Returns:
+        Such as `0.46`.
     """
     return f"{events:.2g}" if events < 10 else f"{events:.0f}"

@@ -96,9 +96,7 @@ def test_anyone_can_work_out_the_accuracy_from_the_scores(data: Path, tmp_path: 
 @pytest.mark.usefixtures("tones")
 def test_a_picture_is_drawn(data: Path, tmp_path: Path) -> None:
     assert run("--data", data, "--plot", tmp_path / "det.svg").exit_code == 0
-    assert (
-        "false alarms per hour" in (tmp_path / "det.svg").read_text() or (tmp_path / "det.svg").stat().st_size
-    )
+    assert (tmp_path / "det.svg").read_text().rstrip().endswith("</svg>")
 
 
 @pytest.mark.usefixtures("tones")
