@@ -6,6 +6,7 @@ without trusting the header: nothing is allocated by what a header claims.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -97,15 +98,37 @@ def read(
         # Decoding begins on a multiple of `down`, where an input and an output sample coincide.
         begin = max(0, first * down // up - margin) // down * down
         end = min(sound.frames, -(-last * down // up) + margin)
-        blocks = mono_blocks(path, sound, begin, end, channel)
-        decoded = np.concatenate(list(resample_blocks(blocks, sound.samplerate, rate_hz)))
+        parts = resample_blocks(mono_blocks(path, sound, begin, end, channel), sound.samplerate, rate_hz)
+        decoded = np.concatenate(list(parts))
     offset = begin * up // down
     samples = decoded[first - offset : last - offset]
     if not samples.any():
-        raise InputError(
-            f"{one_line(path)} is silent: every sample is zero.", "Record it again, or leave it out."
-        )
+        raise _silent(path)
     return samples.clip(-1.0, 1.0)
+
+
+def blocks(path: Path, *, rate_hz: int = 16_000) -> Iterator[NDArray[np.float32]]:
+    """Reads audio of any length from its start, in bounded memory; parts of it may be silent.
+
+    Args:
+        path: any file that libsndfile reads.
+        rate_hz: sample rate of the result, in Hz.
+
+    Yields:
+        Stretches [S] of about a minute at most; end to end they equal what `read` gives.
+
+    Raises:
+        InputError: as `read`; a fault within the file comes when its place is reached, and silence of
+            the whole file at the end.
+    """
+    sounds = False
+    with opened(path) as sound:
+        decoded = mono_blocks(path, sound, 0, sound.frames, None)
+        for block in resample_blocks(decoded, sound.samplerate, rate_hz):
+            sounds = sounds or bool(block.any())
+            yield block.clip(-1.0, 1.0)
+    if not sounds:
+        raise _silent(path)
 
 
 def write(path: Path, samples: NDArray[np.float32], rate_hz: int) -> None:
@@ -171,6 +194,12 @@ def _span(
     total = -(-sound.frames * up // down)
     first = min(round(start_s * rate_hz), total - 1)
     return first, total if duration_s is None else min(total, first + max(1, round(duration_s * rate_hz)))
+
+
+def _silent(path: Path) -> InputError:
+    return InputError(
+        f"{one_line(path)} is silent: every sample is zero.", "Record it again, or leave it out."
+    )
 
 
 def _length(seconds: float) -> str:

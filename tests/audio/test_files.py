@@ -9,7 +9,7 @@ import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kwsctl.audio import files
+from kwsctl.audio import decoding, files
 from kwsctl.errors import InputError
 
 from .broken import CODINGS, encoded, tone
@@ -146,6 +146,26 @@ def test_too_much_is_refused_but_a_stretch_of_it_is_read(recordings):
     with pytest.raises(InputError, match=r"lasts 7\.0 s; at most 5\.0 s are read"):
         files.read(path, max_s=5.0)
     assert len(files.read(path, start_s=1.0, duration_s=4.5, max_s=5.0)) == 72_000
+
+
+@pytest.mark.parametrize("name", CODINGS)
+def test_blocks_end_to_end_equal_the_whole(recordings, name: str, monkeypatch: pytest.MonkeyPatch):
+    path, whole = recordings[name]
+    monkeypatch.setattr(decoding, "_BLOCK_VALUES", 50_000)
+    parts = list(files.blocks(path))
+    assert len(parts) > 3
+    np.testing.assert_allclose(np.concatenate(parts), whole, atol=1e-5)
+
+
+def test_blocks_may_be_silent_but_not_all_of_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(decoding, "_BLOCK_VALUES", 8_000)
+    files.write(
+        tmp_path / "pause.wav", np.concatenate([tone(), np.zeros(30_000, np.float32), tone()]), 16_000
+    )
+    assert sum(map(len, files.blocks(tmp_path / "pause.wav"))) == 46_000
+    files.write(tmp_path / "silent.wav", np.zeros(30_000, np.float32), 16_000)
+    with pytest.raises(InputError, match=r"silent\.wav is silent: every sample is zero"):
+        list(files.blocks(tmp_path / "silent.wav"))
 
 
 def test_info_tells_what_the_header_says(recordings):
