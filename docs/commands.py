@@ -54,8 +54,7 @@ def reference() -> str:
         parts += [f"## `{name}`", "", sentence(command), "", "```sh", example(command), "```", ""]
         parts += ["| Option | Meaning |", "|---|---|"]
         for parameter in command.params:
-            record = parameter.to_info_dict()
-            text = (record.get("help") or "").replace("|", "\\|")
+            text = (getattr(parameter, "help", None) or "").replace("|", "\\|")
             names = ", ".join(f"`{option}`" for option in parameter.opts)
             parts.append(f"| {names} | {text} |")
         parts.append("")

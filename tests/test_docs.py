@@ -40,7 +40,7 @@ def test_every_command_has_help_an_example_and_json(name: str, command: Any) -> 
     options = {option for parameter in command.params for option in parameter.opts}
     assert "--json" in options
     for parameter in command.params:
-        assert parameter.to_info_dict().get("help"), f"{name} {parameter.name} has no help"
+        assert getattr(parameter, "help", None), f"{name} {parameter.name} has no help"
 
 
 def test_the_changelog_is_of_this_version() -> None:
@@ -61,7 +61,8 @@ def test_links_within_the_project_lead_somewhere(page: Path) -> None:
 def test_commands_named_in_documents_exist(page: Path) -> None:
     known = {name for name, _ in COMMANDS}
     groups = {name.rsplit(" ", 1)[0] for name in known}
-    for line in re.findall(r"^\$? ?(kwsctl [a-z].*)$", page.read_text(), re.MULTILINE):
+    blocks = "\n".join(re.findall(r"^```sh\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL))
+    for line in re.findall(r"^(kwsctl [a-z].*)$", blocks, re.MULTILINE):
         words = line.split()
         named = {" ".join(words[:2]), " ".join(words[:3])}
         assert named & (known | groups), line

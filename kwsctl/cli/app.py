@@ -18,7 +18,7 @@ app = typer.Typer(
     name="kwsctl",
     help="Train a wake word, make it personal, and take it to the device.",
     no_args_is_help=True,
-    rich_markup_mode="markdown",
+    rich_markup_mode="rich",
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -50,7 +50,7 @@ def main(arguments: list[str] | None = None) -> None:
     """
     arguments = sys.argv[1:] if arguments is None else arguments
     try:
-        code = app(arguments, standalone_mode=False)
+        code = app(arguments, prog_name="kwsctl", standalone_mode=False)
     except KwsctlError as error:
         if "--debug" in arguments:
             raise
