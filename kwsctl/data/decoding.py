@@ -138,9 +138,12 @@ def _read_journal(journal: Path, audio: Path) -> tuple[list[Decoded], int]:
     journal_bytes = samples = 0
     available = audio.stat().st_size // _BYTES_PER_SAMPLE if audio.is_file() else 0
     for line in journal.read_bytes().splitlines(keepends=True) if journal.is_file() else []:
-        if not line.endswith(b"\n"):
-            break  # the process died while writing it
-        rows = [Decoded(*row) for row in json.loads(line)]
+        try:
+            rows = [Decoded(*row) for row in json.loads(line)] if line.endswith(b"\n") else []
+        except (ValueError, TypeError):
+            rows = []
+        if not rows:
+            break  # the process, or the machine, died while writing it
         samples += sum(row.samples for row in rows)
         if samples > available:
             break  # the audio file was deleted or cut

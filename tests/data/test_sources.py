@@ -101,6 +101,7 @@ def test_a_replaced_file_of_another_size_is_begun_again_without_etag(tmp_path: P
         site.statuses.clear()
         site.files["/a.tgz"] = new = BODY + b"more"
         assert fetch(source(site, hashlib.sha256(new).hexdigest()), tmp_path).read_bytes() == new
+        assert site.asked[-2:] == ["bytes=200000-", None]
 
 
 def test_a_part_that_is_longer_than_the_file_is_begun_again(tmp_path: Path) -> None:

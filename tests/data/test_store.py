@@ -3,6 +3,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -249,9 +250,25 @@ def test_killed_twice_and_with_torn_tails_it_still_ends_with_the_same_bytes(tmp_
     with next(folder.glob("journal-*")).open("ab") as journal:
         journal.write(b'[[800,"abc')
     assert run_until_killed(tmp_path / "m.csv", folder, 4) == -signal.SIGKILL
+    shutil.copytree(folder, tmp_path / "copy")
+    store.prepare(clips, tmp_path / "copy")
+    assert files_of(tmp_path / "copy") == files_of(tmp_path / "whole")
     with next(folder.glob("audio-*")).open("rb+") as audio:
         audio.truncate(5000)  # a disk that lost what it had promised
     store.prepare(clips, folder)
+    assert files_of(folder) == files_of(tmp_path / "whole")
+
+
+@pytest.mark.parametrize("line", [b"\0" * 50 + b"\n", b"[]\n", b"[[1]]\n", b"7\n", b"\xff\n"])
+def test_a_spoilt_line_of_the_journal_ends_what_it_vouches_for(line: bytes, tmp_path: Path) -> None:
+    clips = corpus(tmp_path / "in", 12)
+    store.prepare(clips, tmp_path / "whole")
+    folder = tmp_path / "killed"
+    manifest.write(tmp_path / "m.csv", clips)
+    assert run_until_killed(tmp_path / "m.csv", folder, 3) == -signal.SIGKILL
+    with next(folder.glob("journal-*")).open("ab") as journal:
+        journal.write(line)
+    store.prepare(manifest.read(tmp_path / "m.csv"), folder)
     assert files_of(folder) == files_of(tmp_path / "whole")
 
 
