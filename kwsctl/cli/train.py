@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,6 +13,7 @@ from kwsctl.home import home as home_folder
 from kwsctl.home import set_current_bundle
 
 if TYPE_CHECKING:
+    from kwsctl.data.store import ClipStore
     from kwsctl.progress import Progress
 
 DEFAULT_PHRASE = "hey snapdragon"
@@ -44,10 +46,9 @@ def train_command(
     Example: `kwsctl train --data clips/manifest.csv --arch bcresnet --set network.tau=2`
     """
     from kwsctl.architecture import resolve_config
-    from kwsctl.data.joining import joined
-    from kwsctl.data.prepare import prepared
     from kwsctl.learning.train import train
     from kwsctl.learning.train_options import TrainOptions
+    from kwsctl.learning.workers import workers
     from kwsctl.options import resolve
     from kwsctl.report.train_table import train_table
 
@@ -57,30 +58,46 @@ def train_command(
     folder = home_folder(home)
     manifests = list(data or [])
     provenance: dict[str, Any] = {}
-    if phrase or not manifests:
-        with console.progress_bar("Speaking") as progress:
-            spoken, provenance = _synthetic(folder, phrase or DEFAULT_PHRASE, seed, progress)
-        manifests.append(spoken)
-    with console.progress_bar("Reading clips") as progress:
-        store = prepared(joined(manifests, folder), folder, progress, rate_hz=options.features.sample_rate_hz)
+    with workers(options.device) as own:
+        if phrase or not manifests:
+            with console.progress_bar("Speaking") as progress:
+                speak = functools.partial(_synthetic, folder, phrase or DEFAULT_PHRASE, seed, progress)
+                spoken, provenance = own.leader_first(speak)
+            manifests.append(spoken)
+        with console.progress_bar("Reading clips") as progress:
+            read = functools.partial(_read, manifests, folder, options.features.sample_rate_hz, progress)
+            store = own.leader_first(read)
+        bundle = (
+            out or folder / "models" / f"{options.arch}-{manifests[-1].resolve().parent.name}.safetensors"
+        )
+        with console.progress_bar("Training") as progress:
+            result = train(
+                store,
+                bundle,
+                options,
+                seed=seed,
+                resume="must" if resume else "auto",
+                provenance=provenance | {"data": [path.resolve().parent.name for path in manifests]},
+                own=own,
+                progress=progress,
+            )
+        if not own.leads:
+            return
     if store.rejected:
         console.warn(f"{len(store.rejected)} clips cannot be used, the first: {store.rejected[0].reason}")
-    bundle = out or folder / "models" / f"{options.arch}-{manifests[-1].resolve().parent.name}.safetensors"
-    with console.progress_bar("Training") as progress:
-        result = train(
-            store,
-            bundle,
-            options,
-            seed=seed,
-            resume="must" if resume else "auto",
-            provenance=provenance | {"data": [path.resolve().parent.name for path in manifests]},
-            progress=progress,
-        )
     set_current_bundle(folder, bundle)
     if result.resumed_from:
         console.note(f"Went on after epoch {result.resumed_from} of an interrupted run.")
     console.show(result, as_json=json, render=train_table)
     console.note(f"Next: kwsctl evaluate --data {manifests[0]} --split {'test' if not data else 'val'}")
+
+
+def _read(manifests: list[Path], home: Path, rate_hz: int, progress: Progress) -> ClipStore:
+    """Decodes the clips of all manifests, once."""
+    from kwsctl.data.joining import joined
+    from kwsctl.data.prepare import prepared
+
+    return prepared(joined(manifests, home), home, progress, rate_hz=rate_hz)
 
 
 def _synthetic(home: Path, phrase: str, seed: int, progress: Progress) -> tuple[Path, dict[str, Any]]:

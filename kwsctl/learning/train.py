@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ from kwsctl.learning.run import TrainingRun
 from kwsctl.learning.schedule import warmup_cosine
 from kwsctl.learning.thresholds import held_out_thresholds
 from kwsctl.learning.train_options import TrainOptions
-from kwsctl.learning.workers import workers
+from kwsctl.learning.workers import Workers, workers
 from kwsctl.options import to_mapping
 from kwsctl.progress import Progress, silent
 
@@ -78,6 +79,7 @@ def train(
     seed: int = 0,
     resume: Literal["auto", "must", "never"] = "auto",
     provenance: Mapping[str, Any] | None = None,
+    own: Workers | None = None,
     progress: Progress = silent,
 ) -> TrainResult:
     """Trains a global model; a killed run goes on where it was, and ends with the same figures.
@@ -90,6 +92,7 @@ def train(
         seed: of everything random.
         resume: `auto` goes on if there is a checkpoint of the same run, `must` insists, `never` starts anew.
         provenance: facts for the lineage, such as the name and the licences of the data.
+        own: device and place among the processes; by default what `options.device` says, alone.
         progress: counts steps.
 
     Raises:
@@ -97,7 +100,8 @@ def train(
         DeviceError: the device is not there.
     """
     # Dropout and initial weights draw from torch's global generator: ours inside, the caller's after.
-    with workers(options.device) as own, torch.random.fork_rng(devices=[]):
+    place = workers(options.device) if own is None else contextlib.nullcontext(own)
+    with place as own, torch.random.fork_rng(devices=[]):
         problem = task.pose(
             store,
             task=options.task,

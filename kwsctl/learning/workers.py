@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import torch
 import torch.distributed as dist
@@ -13,6 +14,8 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from kwsctl.errors import DeviceError
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,14 @@ class Workers:
         if self.count > 1:
             dist.broadcast(tensor, src=0)
         return tensor
+
+    def leader_first(self, action: Callable[[], T]) -> T:
+        """Runs something in the process that leads, then in the others, which find it done."""
+        if self.leads:
+            done = action()
+        if self.count > 1:
+            dist.barrier()
+        return done if self.leads else action()
 
     def largest(self, tensor: Tensor) -> Tensor:
         """Gives every process the element-wise maximum over all."""
