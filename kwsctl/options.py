@@ -76,8 +76,15 @@ def from_mapping(options: type[T], values: Mapping[str, Any]) -> T:
 
 
 def to_mapping(options: Any) -> dict[str, Any]:
-    """Gives the JSON-able form of resolved options, to be stored with what they made."""
-    return dataclasses.asdict(options)
+    """Gives the JSON-able form of resolved options, to be stored with what they made.
+
+    Of a path only the name stays: where a file was on one machine means nothing on another.
+    """
+
+    def plain(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        return {key: value.name if isinstance(value, Path) else value for key, value in pairs}
+
+    return dataclasses.asdict(options, dict_factory=plain)
 
 
 def _read_toml(file: Path) -> dict[str, Any]:

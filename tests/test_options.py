@@ -9,7 +9,7 @@ from typing import Literal
 import pytest
 
 from kwsctl.errors import InputError
-from kwsctl.options import resolve
+from kwsctl.options import resolve, to_mapping
 
 
 @dataclass(frozen=True)
@@ -76,3 +76,9 @@ def test_a_missing_or_broken_file_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "broken.toml").write_text("epochs = = 3")
     with pytest.raises(InputError, match="is not TOML"):
         resolve(Options, file=tmp_path / "broken.toml")
+
+
+def test_stored_options_hold_no_path_of_this_machine() -> None:
+    stored = to_mapping(Options(out=Path("/somewhere/private/x.toml")))
+    assert stored["out"] == "x.toml"
+    assert stored["inner"] == {"width": 1.0}

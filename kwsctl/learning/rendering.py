@@ -27,6 +27,7 @@ from kwsctl.types import FeatureSpec
 
 CHUNK = 256
 N_ROOMS = 64
+LONGEST_ROOM_S = 1.0  # a longer tail lies beyond the window anyway
 
 
 class Renderings:
@@ -40,6 +41,7 @@ class Renderings:
         room_share: share of windows that are put into a room.
         refresh_epochs: a window is rendered anew every so many epochs; 0 for never.
         seed: of the rooms.
+        room_files: folder of recorded room responses; None for made ones.
         folder: where the file of features lies while this object lives.
     """
 
@@ -53,12 +55,14 @@ class Renderings:
         room_share: float = 0.0,
         refresh_epochs: int = 0,
         seed: int = 0,
+        room_files: Path | None = None,
         folder: Path | None = None,
     ) -> None:
         self.windows = windows
         self._store, self._spec, self._seed = store, spec, seed
         self._margin = margin_frames * spec.hop_samples
-        self._room_share = room_share
+        self._room_share, self._room_files = room_share, room_files
+        self._rooms: Tensor | None = None
         self._refresh = refresh_epochs if room_share > 0 else 0
         n_frames = spec.frames((windows.samples + 2 * self._margin) / spec.sample_rate_hz)
         shape = (len(windows), spec.mel_bins, n_frames)
@@ -107,22 +111,26 @@ class Renderings:
             ]
             inside = np.array([draw.random() < self._room_share for draw in draws])
             if inside.any():
-                which = [
-                    int(draw.integers(N_ROOMS)) for draw, is_in in zip(draws, inside, strict=True) if is_in
-                ]
-                chosen = torch.from_numpy(np.flatnonzero(inside))
-                waves[chosen] = _in_rooms(waves[chosen], self._responses()[which])
+                responses = self._responses()
+                chosen = np.flatnonzero(inside)
+                which = [int(draws[i].integers(len(responses))) for i in chosen]
+                waves[chosen] = _in_rooms(waves[chosen], responses[which])
         return mel_power(waves, self._spec)
 
     def _responses(self) -> Tensor:
-        """Makes the rooms [N_ROOMS, R] once."""
-        if not hasattr(self, "_rooms"):
-            generator = numpy_generator(self._seed, "rooms")
+        """Gives the rooms [N, R]: the recorded ones, or half image sources and half decaying noise."""
+        if self._rooms is None:
             rate_hz = self._spec.sample_rate_hz
-            made = [
-                rooms.exponential_response(generator, rate_hz, float(generator.uniform(0.1, 0.6)))
-                for _ in range(N_ROOMS)
-            ]
+            if self._room_files is not None:
+                made = [
+                    r[: round(LONGEST_ROOM_S * rate_hz)]
+                    for r in rooms.read_responses(self._room_files, rate_hz)
+                ]
+            else:
+                draw = numpy_generator(self._seed, "rooms")
+                made = [rooms.shoebox_response(draw, rate_hz) for _ in range(N_ROOMS // 2)]
+                rt60_s = draw.uniform(0.1, 0.6, N_ROOMS // 2)
+                made += [rooms.exponential_response(draw, rate_hz, float(s)) for s in rt60_s]
             longest = max(map(len, made))
             self._rooms = torch.from_numpy(np.stack([np.pad(m, (0, longest - len(m))) for m in made]))
         return self._rooms

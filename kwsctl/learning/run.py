@@ -72,6 +72,7 @@ class TrainingRun:
             room_share=options.room_share,
             refresh_epochs=options.refresh_epochs,
             seed=seed,
+            room_files=options.room_files,
         )
         self.val = Renderings(store, problem.val, options.features)
         self.train.update(0, progress)

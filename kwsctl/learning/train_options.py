@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
 from kwsctl.errors import InputError
@@ -40,6 +41,7 @@ class TrainOptions:
         augmentation: what to vary.
         babble_share: share of clips that get other voices as noise.
         room_share: share of clips that are put into a room.
+        room_files: folder of recorded room responses; by default rooms are made.
         refresh_epochs: every clip gets another room after so many epochs.
         shares: how an epoch is made up.
         fa_per_hour: budget of false alarms for the thresholds in the bundle.
@@ -66,6 +68,7 @@ class TrainOptions:
     augmentation: Augmentation = field(default_factory=Augmentation)
     babble_share: float = 0.2
     room_share: float = 0.3
+    room_files: Path | None = None
     refresh_epochs: int = 12
     shares: Shares = field(default_factory=Shares)
     fa_per_hour: float = 0.5

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from kwsctl.audio import files
 from kwsctl.data.windows import cut, gather
 from kwsctl.features.augmentation import middle
 from kwsctl.features.logmel import logmel
@@ -76,3 +77,20 @@ def test_the_file_of_features_is_removed(toy, tmp_path: Path) -> None:
     assert len(list(tmp_path.iterdir())) == 1
     kept.close()
     assert not list(tmp_path.iterdir())
+
+
+def test_recorded_rooms_are_used_where_they_are_given(toy, tmp_path: Path) -> None:
+    store, windows = toy
+    response = np.zeros(1600, dtype=np.float32)
+    response[0], response[800] = 1.0, 0.5  # one echo after 50 ms
+    files.write(tmp_path / "room.wav", response, 16_000)
+    kept = Renderings(store, windows, FeatureSpec(), room_share=1.0, room_files=tmp_path)
+    kept.update(0)
+    dry = torch.from_numpy(gather(store, windows))
+    wet = dry.clone()
+    wet[:, 800:] += 0.5 * dry[:, :-800]
+    wet *= (dry.square().mean(1) / wet.square().mean(1)).sqrt()[:, None]
+    torch.testing.assert_close(
+        middle(kept.batch(torch.arange(len(windows))), 98), logmel(wet, FeatureSpec()), atol=0.02, rtol=0
+    )
+    kept.close()
