@@ -7,6 +7,7 @@ STAMP := $(VENV)/.installed
 .PHONY: setup demo test test-slow lint types docs check clean
 
 setup: $(STAMP)
+	@:
 
 $(STAMP): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "kwsctl needs Python 3.11 or newer: make PYTHON=/path/to/python"; exit 1; }
