@@ -95,8 +95,8 @@ class _Size:
 
 
 _SIZES = {
-    "demo": _Size(quick=Amount(6, 8, 6, 3), slow=Amount(2, 1, 0, 0), background_min=10),
-    "full": _Size(quick=Amount(16, 20, 12, 8), slow=Amount(5, 4, 1, 0), background_min=30),
+    "demo": _Size(quick=Amount(6, 8, 6, 3), slow=Amount(1, 1, 0, 0), background_min=10),
+    "full": _Size(quick=Amount(12, 16, 10, 6), slow=Amount(4, 4, 1, 0), background_min=30),
 }
 
 

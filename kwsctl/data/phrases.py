@@ -62,13 +62,16 @@ def sounds_like(text: str, phrase: str) -> bool:
         text: what would be said as a negative.
         phrase: the wake phrase.
     """
-    for accent in _ACCENTS:
-        target = sounds(phrase, accent)
-        if nearest_part(target, sounds(text, accent)) < min(_CLEAR_DISTANCE, _CLEAR_SHARE * len(target)):
-            return True
-        if sounds(text, accent) == target:
-            return True
-    return False
+    return any(_heard_in(sounds(phrase, accent), sounds(text, accent)) for accent in _ACCENTS)
+
+
+@functools.lru_cache(maxsize=20_000)
+def _heard_in(target: str, text: str) -> bool:
+    """Tells whether a part of `text` is nearer to `target` than a clearly different word would be."""
+    clear = min(_CLEAR_DISTANCE, _CLEAR_SHARE * len(target))
+    if 0.5 * sum(sound not in text for sound in target) >= clear:  # each of these costs that at least
+        return False
+    return nearest_part(target, text) < clear
 
 
 def safe(texts: Iterable[str], phrases: Sequence[str]) -> tuple[str, ...]:

@@ -26,13 +26,23 @@ _ACCENTS = (
     "en-us", "en-gb", "en-gb-x-rp", "en-us-nyc", "en-gb-scotland", "en-029", "en-gb-x-gbcwmd",
     "en-gb-x-gbclan",
 )  # fmt: skip
-_VARIANTS = (
-    "f1", "m1", "klatt2", "f2", "m3", "edward", "f3", "m5", "victor", "f4", "m7", "steph",
-    "f5", "m2", "max", "m4", "anika", "caleb", "m6", "announcer", "klatt4", "m8", "adam", "sandro",
+_VARIANTS = (  # those that a speech recognizer understood at least as often as the plain voice
+    "f1", "m1", "klatt2", "f2", "m2", "edward", "f3", "klatt", "caleb", "f5", "m6", "adam",
+    "klatt3", "mike2", "announcer", "klatt4", "sandro", "benjamin", "michel", "robosoft", "whisper", "Gene",
+    "klatt5", "klatt6",
 )  # fmt: skip
+_UNCLEAR = (
+    "en-029+f1",
+    "en-gb-x-gbclan+m6",
+    "en-gb-x-gbcwmd+f3",
+    "en-gb-x-gbcwmd+m1",
+)  # mostly not understood
+_MANNERS = ((1.0, 1.0), (0.86, 1.04), (1.2, 0.97), (1.1, 1.06), (0.93, 0.95))
+_ASKED_AS = {"en-gb": "en"}  # the library takes "en-gb", but then ignores the variant
 _SYNCHRONOUS, _DONT_EXIT, _UTF8 = 2, 0x8000, 1
-_RATE, _PITCH = 1, 3
+_RATE, _VOLUME, _PITCH = 1, 2, 3
 _WORDS_PER_MINUTE = 160
+_PERCENT = 60  # of the usual volume: at 100 some voices reach full scale
 _CALLBACK = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.c_void_p)
 
 
@@ -49,10 +59,14 @@ def prepare() -> None:
 
 
 def speakers() -> tuple[Speaker, ...]:
-    """Lists 48 pairs of accent and variant, going round both."""
-    n = len(_ACCENTS)
-    pairs = [(_ACCENTS[i % n], _VARIANTS[(i + 3 * (i // n)) % len(_VARIANTS)]) for i in range(6 * n)]
-    return tuple(Speaker("espeak", f"{accent}+{variant}") for accent, variant in pairs)
+    """Lists 44 pairs of accent and variant, going round both, in five manners."""
+    found = []
+    for i in range(2 * len(_VARIANTS)):
+        accent = _ACCENTS[i % len(_ACCENTS)]
+        variant = _VARIANTS[(i + 3 * (i // len(_VARIANTS))) % len(_VARIANTS)]
+        if f"{accent}+{variant}" not in _UNCLEAR:
+            found.append(Speaker("espeak", f"{accent}+{variant}", *_MANNERS[i % len(_MANNERS)]))
+    return tuple(found)
 
 
 def open_engine() -> Speak:
@@ -95,7 +109,9 @@ def _synthesize(library: ctypes.CDLL, utterance: Utterance) -> bytes:
     callback = _CALLBACK(collect)  # named, so that it lives as long as the library may call it
     library.espeak_SetSynthCallback(callback)
     library.espeak_ng_SetRandSeed(ctypes.c_long(utterance.take))
-    library.espeak_SetVoiceByName(speaker.voice.encode())
+    accent, _, variant = speaker.voice.partition("+")
+    library.espeak_SetVoiceByName(f"{_ASKED_AS.get(accent, accent)}+{variant}".encode())
+    library.espeak_SetParameter(_VOLUME, _PERCENT, 0)
     library.espeak_SetParameter(_RATE, round(_WORDS_PER_MINUTE * utterance.speed / speaker.formant), 0)
     pitch = round(50 * utterance.pitch * speaker.pitch / speaker.formant)
     library.espeak_SetParameter(_PITCH, min(99, max(0, pitch)), 0)
