@@ -85,6 +85,8 @@ def train_command(
             return
     if store.rejected:
         console.warn(f"{len(store.rejected)} clips cannot be used, the first: {store.rejected[0].reason}")
+    for warning in result.warnings:
+        console.warn(warning)
     set_current_bundle(folder, bundle)
     if result.resumed_from:
         console.note(f"Went on after epoch {result.resumed_from} of an interrupted run.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -19,11 +19,13 @@ from kwsctl.learning import losses, task
 from kwsctl.learning.loop import fit
 from kwsctl.learning.run import TrainingRun
 from kwsctl.learning.schedule import warmup_cosine
+from kwsctl.learning.task import Problem
 from kwsctl.learning.thresholds import held_out_thresholds
 from kwsctl.learning.train_options import TrainOptions
 from kwsctl.learning.workers import Workers, workers
 from kwsctl.options import to_mapping
 from kwsctl.progress import Progress, silent
+from kwsctl.types import UNKNOWN
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,7 @@ class TrainResult:
         thresholds: score from which each keyword counts as detected.
         log: the JSONL file with a line per epoch.
         resumed_from: epochs that an earlier, interrupted run had done.
+        warnings: what the data lacks, and what follows from that.
     """
 
     bundle: Path
@@ -69,6 +72,7 @@ class TrainResult:
     thresholds: Mapping[str, float]
     log: Path
     resumed_from: int
+    warnings: tuple[str, ...]
 
 
 def train(
@@ -192,4 +196,24 @@ def _result(run: TrainingRun, bundle: Bundle, out: Path, resumed_from: int) -> T
         thresholds=dict(bundle.thresholds),
         log=run.log_path,
         resumed_from=resumed_from,
+        warnings=tuple(_warnings(run.problem)),
     )
+
+
+def _warnings(problem: Problem) -> Iterator[str]:
+    """Says what the model will not know, because the data does not hold it."""
+    if not len(problem.background):
+        yield (
+            "No clip is labelled _background_: the model has heard only words, and will fire on noise. "
+            "Add --data with some (kwsctl data prepare ms_snsd, or musan)."
+        )
+    if not (problem.train.target < 0).any() and UNKNOWN not in problem.labels:
+        yield (
+            "No clip is of another word: the model takes every word for a keyword. "
+            "Add --data with other words, labelled _unknown_."
+        )
+    if not problem.speakers:
+        yield (
+            "No clip names its speaker: held-out figures may be of people that the model has heard, "
+            "and look better than they are."
+        )

@@ -18,6 +18,7 @@ from kwsctl.data.store import ClipStore
 from kwsctl.errors import InputError
 from kwsctl.learning.train import train
 from kwsctl.learning.train_options import TrainOptions
+from kwsctl.types import Clip
 
 from ..toy_words import toy_store, write_corpus
 
@@ -110,6 +111,27 @@ def test_resume_insists_on_a_checkpoint_of_the_same_run(words: ClipStore, tmp_pa
         InputError, match=r"m.resume.safetensors is not there.*Repeat the interrupted command"
     ):
         train(words, tmp_path / "m.safetensors", QUICK, resume="must")
+
+
+def test_what_the_data_lacks_is_said(words: ClipStore, tmp_path: Path) -> None:
+    options = dataclasses.replace(QUICK, epochs=1)
+    assert train(words, tmp_path / "m.safetensors", options).warnings == ()
+    clips = tuple(dataclasses.replace(c, speaker=None) for c in words.clips)
+    wanted = words.where(labels=("rise", "fall"))
+    kept = dataclasses.replace(
+        words, clips=tuple(clips[i] if i in wanted else lost(clips[i]) for i in range(len(clips)))
+    )
+    warnings = train(kept, tmp_path / "n.safetensors", options).warnings
+    assert [w.split(":")[0] for w in warnings] == [
+        "No clip is labelled _background_",
+        "No clip is of another word",
+        "No clip names its speaker",
+    ]
+
+
+def lost(clip: Clip) -> Clip:
+    """Moves a clip to a split that is not learned from."""
+    return dataclasses.replace(clip, split="test")
 
 
 def test_early_stopping_keeps_the_best_epoch(words: ClipStore, tmp_path: Path) -> None:
