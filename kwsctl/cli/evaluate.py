@@ -9,11 +9,8 @@ import typer
 
 from kwsctl.cli import console, parameters
 from kwsctl.errors import InputError
-from kwsctl.evaluation.options import EvaluateOptions
 from kwsctl.home import home as home_folder
 from kwsctl.options import resolve
-from kwsctl.report import figures
-from kwsctl.seeding import numpy_generator
 
 
 def evaluate_command(
@@ -22,10 +19,10 @@ def evaluate_command(
     split: Annotated[str, typer.Option(help="Which clips: train, val or test.")] = "test",
     background: Annotated[
         list[Path] | None,
-        typer.Option(help="Audio without keywords: a file or a folder of files; repeatable."),
+        typer.Option(metavar="AUDIO", help="File or folder of audio without keywords; repeatable."),
     ] = None,
     fa_per_hour: Annotated[
-        float | None, typer.Option(help="Budget of false alarms per hour; chooses the threshold. [0.5]")
+        float | None, typer.Option(help="Budget of false alarms; chooses the threshold.", show_default="0.5")
     ] = None,
     scores: Annotated[Path | None, typer.Option(help="Write the score of every clip to this CSV.")] = None,
     plot: Annotated[Path | None, typer.Option(help="Draw the figures to this PNG or SVG.")] = None,
@@ -43,6 +40,11 @@ def evaluate_command(
 
     Example: `kwsctl evaluate --data clips/manifest.csv --background radio.flac --plot det.png`
     """
+    # Imported here, because numpy alone takes as long to import as the rest of `kwsctl --help`.
+    from kwsctl.evaluation.options import EvaluateOptions
+    from kwsctl.report import figures
+    from kwsctl.seeding import numpy_generator
+
     options = resolve(
         EvaluateOptions, file=config, assignments=assignments or (), flags={"fa_per_hour": fa_per_hour}
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -19,9 +19,6 @@ from kwsctl.evaluation.streams import ScoreStream
 from kwsctl.progress import Progress, silent
 
 SUFFIXES = (".wav", ".flac", ".ogg", ".opus", ".mp3", ".aiff", ".aif", ".au", ".caf", ".w64")
-
-_BLOCK_S = 1800
-"""Files are read in pieces of half an hour, about 115 MB."""
 
 
 def from_store(
@@ -84,11 +81,11 @@ def from_path(
     found = audio_files(path)
     lengths_s = [files.info(file).seconds for file in found]
     streams: list[ScoreStream] = []
-    for file, length_s in zip(found, lengths_s, strict=True):
+    for file in found:
         streams.append(
             score_blocks(
                 bundle,
-                _blocks(file, length_s, bundle.features.sample_rate_hz),
+                files.blocks(file, rate_hz=bundle.features.sample_rate_hz),
                 hop_s=hop_s,
                 batch_size=batch_size,
                 model=model,
@@ -116,16 +113,6 @@ def audio_files(path: Path) -> Sequence[Path]:
     if not found:
         raise InputError(f"There is no audio file in the folder {path}.", f"Known are {', '.join(SUFFIXES)}.")
     return found
-
-
-def _blocks(file: Path, length_s: float, rate_hz: int) -> Iterator[NDArray[np.float32]]:
-    """Reads a file piece by piece; the last piece takes what is left."""
-    starts = range(0, max(1, int(length_s / _BLOCK_S)) * _BLOCK_S, _BLOCK_S)
-    for start in starts:
-        last = start == starts[-1]
-        yield files.read(
-            file, rate_hz=rate_hz, start_s=float(start), duration_s=None if last else float(_BLOCK_S)
-        )
 
 
 def _later(progress: Progress, before_s: float, total_s: float) -> Progress:

@@ -34,6 +34,12 @@ def test_worst_decile_is_the_mean_of_the_lowest_tenth(rates: list[float]) -> Non
     assert found.n == sum(row.n for row in rows if row.speaker in found.speakers)
 
 
+@pytest.mark.parametrize(("n_speakers", "n_worst"), [(2, 1), (9, 1), (10, 1), (11, 2), (20, 2), (21, 3)])
+def test_a_tenth_is_rounded_up(n_speakers: int, n_worst: int) -> None:
+    rows = [SpeakerRate(f"{index:02d}", index / 30, 1) for index in range(n_speakers)]
+    assert worst_decile(rows).speakers == tuple(f"{index:02d}" for index in range(n_worst))
+
+
 def test_twelve_speakers_have_two_in_the_worst_decile() -> None:
     rows = [SpeakerRate(str(index), index / 12, 5) for index in range(12)]
     found = worst_decile(rows[::-1])
