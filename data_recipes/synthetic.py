@@ -15,7 +15,7 @@ import functools
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -107,6 +107,9 @@ def clips(root: Path, options: Options | None = None) -> Iterator[Clip]:
         root: the folder.
         options: as given to `obtain`.
 
+    Yields:
+        Clips; those labelled `_background_` last about half a minute each.
+
     Raises:
         InputError: nothing has been spoken there with these options.
     """
@@ -124,6 +127,9 @@ def facts(root: Path, options: Options | None = None) -> dict[str, Any]:
     Args:
         root: the folder.
         options: as given to `obtain`.
+
+    Returns:
+        What was recorded, in a form that JSON knows.
     """
     content = _index(root, options or Options()).with_suffix(".json").read_text(encoding="utf-8")
     recorded: dict[str, Any] = json.loads(content)
@@ -196,11 +202,12 @@ def _is_slow(engine: str) -> bool:
 
 
 def _amount(engine: str, options: Options, n_phrases: int) -> Amount:
-    """Takes per speaker; several keywords share the takes of a slow engine."""
-    size, slow = _SIZES[options.size], _is_slow(engine)
-    amount = size.slow if slow else size.quick
-    if slow and n_phrases > 1:
-        amount = dataclasses.replace(amount, keyword=max(1, round(amount.keyword / n_phrases)), confusable=1)
+    """Clips per speaker; more than two keywords share what two would get, but each is said once."""
+    size = _SIZES[options.size]
+    amount = size.slow if _is_slow(engine) else size.quick
+    if n_phrases > 2:
+        keyword, confusable = (max(1, 2 * n // n_phrases) for n in (amount.keyword, amount.confusable))
+        amount = dataclasses.replace(amount, keyword=keyword, confusable=confusable)
     if options.takes is not None:
         amount = dataclasses.replace(amount, keyword=options.takes)
     if options.negatives is not None:
@@ -233,7 +240,7 @@ def _noise(folder: Path, spoken: Sequence[Clip], minutes: float, seed: int) -> l
     return made
 
 
-def _babble(paths: Sequence[Path]) -> Any:
+def _babble(paths: Sequence[Path]) -> Callable[[np.random.Generator, int], noises.Samples]:
     return functools.partial(noises.babble, talkers=[files.read(path) for path in paths])
 
 

@@ -22,6 +22,9 @@ def phonemize(text: str, accent: str = "us") -> list[str]:
     Args:
         text: English.
         accent: `us` or `gb`.
+
+    Returns:
+        A string for each sentence that has any sound.
     """
     from hibari import Hibari
 
@@ -36,6 +39,9 @@ def sounds(text: str, accent: str = "us") -> str:
     Args:
         text: English.
         accent: `us` or `gb`.
+
+    Returns:
+        One character a phoneme.
     """
     heard = "".join(c for part in phonemize(text, accent) for c in part if c not in _NOT_SOUNDS)
     return heard.translate(_SAME)
@@ -47,6 +53,9 @@ def distance(first: str, second: str) -> float:
     Args:
         first: bare phonemes, see `sounds`.
         second: bare phonemes.
+
+    Returns:
+        0 for the same; 1 for a sound that is missing or clearly another.
     """
     return _edit(first, second, anywhere=False)
 
@@ -57,6 +66,9 @@ def nearest_part(needle: str, haystack: str) -> float:
     Args:
         needle: bare phonemes, see `sounds`.
         haystack: bare phonemes.
+
+    Returns:
+        0 if `needle` is somewhere in `haystack`.
     """
     return _edit(needle, haystack, anywhere=True)
 

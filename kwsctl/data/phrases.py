@@ -14,7 +14,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from kwsctl.data.phonemes import distance, nearest_part, sounds
 from kwsctl.data.spoken_words import WORDS
 from kwsctl.errors import InputError
-from kwsctl.types import RESERVED_LABELS
 
 _ACCENTS = ("us", "gb")
 _MAX_CHARACTERS, _MAX_WORDS = 60, 6
@@ -32,13 +31,14 @@ def label_of(phrase: str) -> str:
     Args:
         phrase: as the user typed it.
 
+    Returns:
+        The label.
+
     Raises:
-        InputError: it is empty, too long, reserved, or not English letters.
+        InputError: it is empty, too long, or not English letters.
     """
     label = " ".join(phrase.lower().split())
-    if label in RESERVED_LABELS or not re.fullmatch(
-        r"[a-z]+(?:['-]?[a-z]+)*(?: [a-z]+(?:['-]?[a-z]+)*)*", label
-    ):
+    if not re.fullmatch(r"[a-z]+(?:[ '-][a-z]+)*", label):
         raise InputError(
             f"The phrase {phrase[:_MAX_CHARACTERS]!r} cannot be spoken.",
             "The synthetic voices speak English: use words of the letters a-z, such as 'okay computer'.",
@@ -61,6 +61,9 @@ def sounds_like(text: str, phrase: str) -> bool:
     Args:
         text: what would be said as a negative.
         phrase: the wake phrase.
+
+    Returns:
+        True if it must not be a negative.
     """
     return any(_heard_in(sounds(phrase, accent), sounds(text, accent)) for accent in _ACCENTS)
 
@@ -80,6 +83,9 @@ def safe(texts: Iterable[str], phrases: Sequence[str]) -> tuple[str, ...]:
     Args:
         texts: words or sentences.
         phrases: all wake phrases.
+
+    Returns:
+        Those that can be negatives, in order.
     """
     return tuple(text for text in texts if not any(sounds_like(text, phrase) for phrase in phrases))
 

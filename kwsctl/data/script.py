@@ -65,6 +65,9 @@ def cast(speakers: Sequence[Speaker], seed: int) -> dict[Speaker, str]:
     Args:
         speakers: of one engine, at least `MIN_SPEAKERS`.
         seed: of the corpus.
+
+    Returns:
+        The split of each speaker.
     """
     n_val = max(1, round(_VAL_SHARE * len(speakers)))
     n_test = max(1, round(_TEST_SHARE * len(speakers)))

@@ -52,6 +52,9 @@ def engine(name: str) -> Engine:
     Args:
         name: of a file in `kwsctl.data.voices`.
 
+    Returns:
+        The module.
+
     Raises:
         ExtensionError: no such engine.
     """
@@ -75,6 +78,9 @@ def speakers(name: str) -> tuple[Speaker, ...]:
 
     Args:
         name: of the engine.
+
+    Returns:
+        Speakers; the order never changes.
     """
     return engine(name).speakers()
 
@@ -85,6 +91,9 @@ def clip_path(utterance: Utterance, cache: Path) -> Path:
     Args:
         utterance: what is said.
         cache: folder of all clips.
+
+    Returns:
+        Where the clip is, or would be.
     """
     key = utterance.key(_version(utterance.speaker.engine))
     return cache / utterance.speaker.id / f"{utterance.slug()}-{key}.flac"
@@ -113,12 +122,16 @@ def speak(
         # Mixed, so that the slow engines do not all come first and the time left is honest.
         numpy_generator(0, "order of speaking").shuffle(to_do)
         jobs = [(i, utterances[i], paths[i]) for i in to_do]
-        n_workers = min(workers or len(os.sched_getaffinity(0)), len(jobs))
+        n_workers = min(workers or _cpus(), len(jobs))
         for done, (i, reason) in enumerate(_in_parallel(jobs, n_workers), start=n_cached + 1):
             if reason:
                 rejected[i] = reason
             progress(done, len(utterances), rejected=len(rejected))
     return [Spoken(u, paths[i], rejected.get(i, "")) for i, u in enumerate(utterances)]
+
+
+def _cpus() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 _Job = tuple[int, Utterance, Path]

@@ -321,6 +321,9 @@ def fill(pattern: str, generator: np.random.Generator) -> str:
     Args:
         pattern: one of `PATTERNS`.
         generator: draws the words.
+
+    Returns:
+        A sentence.
     """
     filled = pattern
     while "{" in filled:

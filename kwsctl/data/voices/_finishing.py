@@ -41,6 +41,9 @@ def fault(samples: NDArray[np.float32], text: str, *, speed: float) -> str:
         samples: [S] at 16 kHz.
         text: what was to be said.
         speed: factor on the voice's pace.
+
+    Returns:
+        The reason, or an empty text.
     """
     if len(samples) == 0:
         return "silent"
@@ -57,6 +60,9 @@ def saturated(samples: NDArray[np.float32]) -> bool:
 
     Args:
         samples: [S] as the engine gave them, in [-1, 1].
+
+    Returns:
+        True if more than one sample in a thousand is at full scale.
     """
     return len(samples) > 0 and float(np.mean(np.abs(samples) >= 0.999)) > 1e-3
 

