@@ -40,6 +40,9 @@ def resolve_config(name: str, values: Mapping[str, Any]) -> Any:
         name: file in `models/`.
         values: fields that differ from the defaults.
 
+    Returns:
+        An instance of the `Config` of that file.
+
     Raises:
         ExtensionError: no such architecture.
         InputError: an unknown field or a value of another type.
@@ -55,6 +58,9 @@ def build(name: str, config: Mapping[str, Any], n_labels: int, n_bins: int) -> n
         config: fields of its `Config` that differ from the defaults.
         n_labels: L.
         n_bins: F.
+
+    Returns:
+        A network with fresh weights, see `KeywordNet`.
 
     Raises:
         ExtensionError: no such architecture.
@@ -75,5 +81,8 @@ def count_macs(model: nn.Module, n_frames: int) -> int:
     Args:
         model: a network from `models/`.
         n_frames: T.
+
+    Returns:
+        Multiply-accumulates for one clip.
     """
     return cast("KeywordNet", model).macs(n_frames)

@@ -88,6 +88,9 @@ class Bundle:
     def model(self) -> nn.Module:
         """Builds the network with these weights, in evaluation mode.
 
+        Returns:
+            A network from `models/`.
+
         Raises:
             BundleError: the weights do not fit the architecture.
         """
@@ -111,6 +114,9 @@ class Bundle:
 
         Args:
             delta: a change that was made on this bundle.
+
+        Returns:
+            The changed bundle; this one stays as it is.
 
         Raises:
             BundleError: it was made on another bundle, or its weights do not fit.
@@ -164,6 +170,9 @@ def load(path: Path) -> Bundle:
     Args:
         path: a file that `Bundle.save` wrote.
 
+    Returns:
+        What was saved.
+
     Raises:
         BundleError: missing, corrupt, not a bundle, or from a newer version.
     """
@@ -209,6 +218,9 @@ def load_delta(path: Path) -> Delta:
 
     Args:
         path: a file that `save_delta` wrote.
+
+    Returns:
+        What was saved.
 
     Raises:
         BundleError: missing, corrupt, not a change, or from a newer version.

@@ -49,6 +49,9 @@ def diagnose(home: Path, shipped_bundle: Callable[[], Path]) -> tuple[Finding, .
     Args:
         home: the home folder.
         shipped_bundle: finds the pre-trained bundle.
+
+    Returns:
+        A finding for each.
     """
     return (
         _python(),

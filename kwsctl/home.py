@@ -15,6 +15,9 @@ def home(explicit: Path | None = None) -> Path:
 
     Args:
         explicit: the value of `--home`.
+
+    Returns:
+        The folder, which may not exist yet.
     """
     if explicit is not None:
         return explicit

@@ -35,6 +35,9 @@ def resolve(
         assignments: `key=value` texts of `--set`; values are read as TOML, else as plain text.
         flags: values from the command line; None means "not given".
 
+    Returns:
+        A checked instance.
+
     Raises:
         InputError: an unknown key, a value of another type, or a file that is not TOML.
     """
@@ -60,6 +63,9 @@ def from_mapping(options: type[T], values: Mapping[str, Any]) -> T:
     Args:
         options: a dataclass.
         values: one entry per field that differs from its default.
+
+    Returns:
+        A checked instance.
 
     Raises:
         InputError: an unknown key or a value of another type.

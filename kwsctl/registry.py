@@ -19,6 +19,9 @@ def names(package: str) -> tuple[str, ...]:
 
     Args:
         package: dotted name, such as `kwsctl.models`.
+
+    Returns:
+        File names without `.py`.
     """
     search_path = importlib.import_module(package).__path__
     found = (m.name for m in pkgutil.iter_modules(search_path) if not m.ispkg)
@@ -31,6 +34,9 @@ def load(package: str, name: str) -> ModuleType:
     Args:
         package: dotted name of the folder, such as `kwsctl.models`.
         name: file name without `.py`.
+
+    Returns:
+        The imported file.
 
     Raises:
         ExtensionError: no such file; the message suggests near matches.

@@ -21,6 +21,9 @@ def stream_seed(seed: int, *names: str | int) -> int:
     Args:
         seed: the `--seed` of the command.
         *names: what the stream is for, such as `"shuffle", epoch`.
+
+    Returns:
+        A number from 0 to 2**63 - 1.
     """
     digest = hashlib.sha256(repr((seed, *names)).encode()).digest()
     return int.from_bytes(digest[:8], "little") >> 1

@@ -54,6 +54,9 @@ def normalization(kind: Norm, channels: int, *, dims: int = 1) -> nn.Module:
         kind: `batch` or `group`.
         channels: C.
         dims: 1 for [B, C, T], 2 for [B, C, F, T].
+
+    Returns:
+        A layer that keeps the shape.
     """
     if kind == "group":
         return nn.GroupNorm(group_count(channels), channels)

@@ -181,5 +181,8 @@ def build(config: Config, n_labels: int, n_bins: int) -> nn.Module:
         config: which variant.
         n_labels: number of labels, L.
         n_bins: number of mel bins, F.
+
+    Returns:
+        A DS-CNN in training mode.
     """
     return DSCNN(config, n_labels, n_bins)

@@ -33,6 +33,9 @@ Model = Annotated[
 def pretrained_bundle() -> Path:
     """Finds the bundle that is shipped with kwsctl.
 
+    Returns:
+        The file.
+
     Raises:
         BundleError: the installation lacks it.
     """

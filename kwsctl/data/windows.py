@@ -56,6 +56,9 @@ def cut(
         target_of: index of each label; labels that are missing get -1.
         keywords: labels whose clips hold one word and so give one window.
         clip_s: length of a window, in s. Windows of other clips overlap by half.
+
+    Returns:
+        The windows, in the order of the clips.
     """
     size = round(clip_s * store.rate_hz)
     clip, start, target = [], [], []

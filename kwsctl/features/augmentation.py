@@ -89,6 +89,9 @@ def mask(features: Tensor, how: Augmentation, generator: torch.Generator) -> Ten
         features: [B, F, T].
         how: number and size of the masks.
         generator: draws them.
+
+    Returns:
+        [B, F, T] with the stretches blanked.
     """
     n_clips, n_bins, n_frames = features.shape
     in_time = _stretches(n_clips, n_frames, how.time_masks, how.time_mask_frames, generator)

@@ -47,6 +47,9 @@ def load(path: Path) -> Checkpoint:
     Args:
         path: what `Checkpoint.save` wrote.
 
+    Returns:
+        What was saved.
+
     Raises:
         BundleError: the file is corrupt.
     """

@@ -52,5 +52,8 @@ def for_task(task: Task, smoothing: float) -> Loss:
     Args:
         task: `keywords` or `wake`.
         smoothing: see `keyword_loss`.
+
+    Returns:
+        A function of logits [B, L] and label indices [B].
     """
     return keyword_loss(smoothing) if task == "keywords" else wake_loss(smoothing)

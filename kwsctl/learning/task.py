@@ -64,6 +64,9 @@ def pose(
         clip_s: length of a window, in s; by default what nearly all keywords need.
         exclude_speakers: who must not be learned from, in no split.
 
+    Returns:
+        Labels, windows and held-out speakers.
+
     Raises:
         InputError: no training clips, or no clips of a keyword.
     """

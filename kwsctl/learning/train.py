@@ -99,6 +99,9 @@ def train(
         own: device and place among the processes; by default what `options.device` says, alone.
         progress: counts steps.
 
+    Returns:
+        What was made, and its figures on held-out speakers.
+
     Raises:
         InputError: nothing to learn, or `must` and nothing to resume.
         DeviceError: the device is not there.

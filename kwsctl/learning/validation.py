@@ -29,6 +29,9 @@ def compare_by(task: Task, logits: Tensor, target: Tensor) -> dict[str, float]:
         task: keyword sets are compared by accuracy, wake words by average precision.
         logits: [N, L].
         target: [N] label indices, -1 for none.
+
+    Returns:
+        Figures by name.
     """
     if task == "keywords":
         known = target >= 0

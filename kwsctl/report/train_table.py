@@ -18,6 +18,9 @@ def train_table(result: TrainResult) -> Table:
 
     Args:
         result: of `kwsctl.learning.train.train`.
+
+    Returns:
+        A table without borders.
     """
     table = Table(box=None, show_header=False, pad_edge=False)
     table.add_column(style="bold")
