@@ -143,7 +143,7 @@ def _clips(
 
 def _pick(pool: Sequence[str], count: int, speaker: Speaker, seed: int) -> list[str]:
     """Draws different texts; a larger count only adds some. Small pools are gone through again."""
-    generator = numpy_generator(seed, "choice", speaker.id, len(pool), count)
+    generator = numpy_generator(seed, "choice", speaker.id, len(pool))
     order: list[int] = []
     while pool and len(order) < count:
         order += generator.permutation(len(pool)).tolist()
