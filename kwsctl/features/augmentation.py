@@ -18,7 +18,6 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.nn import functional as fn
 
 from kwsctl.features.logmel import POWER_FLOOR, compress
 
@@ -73,7 +72,7 @@ def augment(
     if how.gain_db:
         level_db = _uniform(len(moved), -how.gain_db, how.gain_db, generator).to(moved.device)
         moved *= (10 ** (level_db / 10))[:, None, None]
-    return mask(compress(moved), how, generator)
+    return mask(moved.add_(POWER_FLOOR).log_(), how, generator)
 
 
 def middle(power: Tensor, n_frames: int) -> Tensor:
@@ -96,10 +95,11 @@ def mask(features: Tensor, how: Augmentation, generator: torch.Generator) -> Ten
     n_clips, n_bins, n_frames = features.shape
     in_time = _stretches(n_clips, n_frames, how.time_masks, how.time_mask_frames, generator)
     in_mel = _stretches(n_clips, n_bins, how.mel_masks, how.mel_mask_bins, generator)
-    in_time, in_mel = in_time.to(features.device), in_mel.to(features.device)
-    mean = features.mean((1, 2))[:, None, None]
-    blank = in_time[:, None, :] | in_mel[:, :, None]
-    return torch.where(blank, mean, features)
+    mean = features.mean((1, 2), keepdim=True)
+    kept = features - mean
+    kept *= (~in_time).to(features)[:, None, :]
+    kept *= (~in_mel).to(features)[:, :, None]
+    return kept.add_(mean)
 
 
 def _move(power: Tensor, n_frames: int, how: Augmentation, generator: torch.Generator) -> Tensor:
@@ -114,17 +114,28 @@ def _move(power: Tensor, n_frames: int, how: Augmentation, generator: torch.Gene
         return power.gather(2, index[:, None, :].expand(-1, n_bins, -1))
     tempo = 1 + _uniform(n_clips, -how.speed, how.speed, generator)
     warp = 1 + _uniform(n_clips, -how.warp, how.warp, generator)
-    middle_frame = (n_long - 1) / 2
-    source_frame = (frame - (n_frames - 1) / 2)[None] * tempo[:, None] + middle_frame + shift[:, None]
+    centred = (frame - (n_frames - 1) / 2)[None] * tempo[:, None]
+    source_frame = centred + (n_long - 1) / 2 + shift[:, None]
     source_bin = torch.arange(n_bins, dtype=torch.float32)[None] * warp[:, None]
-    grid = torch.empty(n_clips, n_bins, n_frames, 2)
-    grid[..., 0] = (source_frame * (2 / (n_long - 1)) - 1)[:, None, :]
-    grid[..., 1] = (source_bin * (2 / (n_bins - 1)) - 1)[:, :, None]
-    # "border": beyond the last frame or mel bin, that one is repeated.
-    moved = fn.grid_sample(
-        power[:, None], grid.to(power.device), mode="bilinear", padding_mode="border", align_corners=True
-    )
-    return moved[:, 0]
+    stretched = _between_frames(power, source_frame.to(power.device))
+    return torch.bmm(_between_bins(source_bin, n_bins).to(power.device), stretched)
+
+
+def _between_frames(power: Tensor, position: Tensor) -> Tensor:
+    """Interpolates [B, F, T'] at frames [B, T]; beyond either end, the last frame is repeated."""
+    position = position.clamp(0, power.shape[2] - 1)
+    before = position.long()
+    after = (before + 1).clamp_max(power.shape[2] - 1)
+    clip = torch.arange(len(power), device=power.device)[:, None]
+    by_frame = power.transpose(1, 2)  # picking whole frames is faster than gathering single numbers
+    weight = (position - before)[:, :, None]
+    return torch.lerp(by_frame[clip, before], by_frame[clip, after], weight).transpose(1, 2)
+
+
+def _between_bins(position: Tensor, n_bins: int) -> Tensor:
+    """Gives the [B, F, F] matrices that interpolate linearly between mel bins at positions [B, F]."""
+    inside = position.clamp(0, n_bins - 1)
+    return (1 - (inside[:, :, None] - torch.arange(n_bins)).abs()).clamp_min_(0)
 
 
 def _noise_factor(power: Tensor, noise: Tensor, how: Augmentation, generator: torch.Generator) -> Tensor:
