@@ -39,11 +39,11 @@ SOURCES: tuple[Source, ...] = ()
 SUMMARY = "synthetic voices say any wake phrase, words that sound like it, and other speech; needs no data"
 LICENCE = (
     "Synthetic speech, not evidence about real people. Voices: Kokoro-82M (Apache-2.0), hibari (Apache-2.0), "
-    "SVOX Pico (Apache-2.0); espeak-ng is a GPL-3.0-or-later program whose output is free to use."
+    "SVOX Pico (Apache-2.0); espeak-ng is a GPL-3.0-or-later program whose output is free to use"
 )
 CITATION = (
     "Kokoro-82M, hexgrad 2025; hibari, M. Williams 2025; SVOX Pico, SVOX AG 2008-2009, by py-nanotts; "
-    "espeak-ng, J. Duddington, R. H. Dunn and contributors."
+    "espeak-ng, J. Duddington, R. H. Dunn and contributors"
 )
 
 _SLOW_CPU_S = 0.3  # engines that cost more for a clip say less, and no running speech

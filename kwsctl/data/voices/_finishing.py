@@ -78,7 +78,7 @@ def _resample(samples: NDArray[np.float32], from_hz: float) -> NDArray[np.float3
         return samples
     spectrum = np.fft.rfft(samples)
     spectrum[0] = 0.0  # no constant offset
-    return (np.fft.irfft(spectrum[: n_to // 2 + 1], n_to) * (n_to / len(samples))).astype(np.float32)
+    return (np.fft.irfft(spectrum, n_to) * (n_to / len(samples))).astype(np.float32)
 
 
 def _trim(samples: NDArray[np.float32]) -> NDArray[np.float32]:
