@@ -31,7 +31,9 @@ LONGEST_ROOM_S = 1.0  # a longer tail lies beyond the window anyway
 
 
 class Renderings:
-    """Mel power of M windows, [M, F, T'] in bfloat16: three digits, and the range of float32.
+    """Mel power of M windows in bfloat16: three digits, and the range of float32.
+
+    The file holds [M, T', F], because augmentation picks frames.
 
     Args:
         store: the audio.
@@ -65,7 +67,7 @@ class Renderings:
         self._rooms: Tensor | None = None
         self._refresh = refresh_epochs if room_share > 0 else 0
         n_frames = spec.frames((windows.samples + 2 * self._margin) / spec.sample_rate_hz)
-        shape = (len(windows), spec.mel_bins, n_frames)
+        shape = (len(windows), n_frames, spec.mel_bins)
         self._file = tempfile.NamedTemporaryFile(prefix="features-", dir=folder)  # noqa: SIM115  # owned
         size = int(np.prod(shape))
         flat = torch.from_file(self._file.name, shared=True, size=size, dtype=torch.bfloat16)
@@ -83,13 +85,14 @@ class Renderings:
         stale = np.flatnonzero(self._rendered != due_epoch)
         for first in range(0, len(stale), CHUNK):
             rows = stale[first : first + CHUNK]
-            self.power[torch.from_numpy(rows)] = self._render(rows, due_epoch[rows]).bfloat16()
+            rendered = self._render(rows, due_epoch[rows])
+            self.power[torch.from_numpy(rows)] = rendered.transpose(1, 2).bfloat16()
             progress(min(first + CHUNK, len(stale)), len(stale))
         self._rendered = due_epoch
 
     def batch(self, rows: Tensor) -> Tensor:
         """Gives the mel power [B, F, T'] of some windows, float32."""
-        return self.power[rows].float()
+        return self.power[rows].float().transpose(1, 2)
 
     def close(self) -> None:
         """Removes the file of features."""

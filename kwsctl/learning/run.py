@@ -183,7 +183,8 @@ class TrainingRun:
             self.options.arch, self.options.network, len(self.problem.labels), self.options.features.mel_bins
         )
         step = max(1, len(self.problem.train) // STATISTICS_WINDOWS)
-        features = middle(self.train.power[::step].float(), self.n_frames)
+        rows = torch.arange(0, len(self.problem.train), step)
+        features = middle(self.train.batch(rows), self.n_frames)
         model.get_buffer("standardize.mean").copy_(features.mean((0, 2)))
         model.get_buffer("standardize.std").copy_(features.std((0, 2)).clamp_min(0.1))
         return model
@@ -193,7 +194,7 @@ class TrainingRun:
         made = coloured_noise(self.options.features, self.problem.clip_s, self.seed)
         rows = torch.from_numpy(self.problem.background)
         some = rows[:: max(1, len(rows) // NOISE_WINDOWS)]
-        return torch.cat([self.train.power[some, :, : self.n_frames].float(), made])
+        return torch.cat([self.train.batch(some)[:, :, : self.n_frames], made])
 
     def _note_hardness(self, facts: EpochFacts) -> None:
         seen = torch.full_like(self.sampler.hardness, -1.0)
