@@ -38,9 +38,12 @@ def held_out_thresholds(
     Returns:
         The threshold of each keyword; empty if nothing was held out that a threshold could rest on.
     """
+    held_out = _only_held_out(store, problem)
+    if not len(held_out.where(split="val", labels=problem.keywords)):
+        return {}
     found = evaluate(
         bundle,
-        _only_held_out(store, problem),
+        held_out,
         generator=numpy_generator(0, "thresholds"),
         split="val",
         options=EvaluateOptions(fa_per_hour=fa_per_hour, resamples=1),

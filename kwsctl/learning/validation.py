@@ -38,18 +38,13 @@ def compare_by(task: Task, logits: Tensor, target: Tensor) -> dict[str, float]:
         right = (logits[known].argmax(1) == target[known]).float()
         return {"accuracy": float(right.mean())}
     wanted = target[:, None] == torch.arange(logits.shape[1])
-    precision = [
-        average_precision_score(wanted[:, i], logits[:, i])
-        for i in range(logits.shape[1])
-        if wanted[:, i].any() and not wanted[:, i].all()
-    ]
-    if not precision:
+    present = [i for i in range(logits.shape[1]) if wanted[:, i].any() and not wanted[:, i].all()]
+    if not present:
         return {"average_precision": float("nan")}
+    precision = [average_precision_score(wanted[:, i], logits[:, i]) for i in present]
     return {
         "average_precision": float(np.mean(precision)),
-        "detected_at_far_1pct": float(
-            np.mean([_detected(wanted[:, i], logits[:, i]) for i in range(len(precision))])
-        ),
+        "detected_at_far_1pct": float(np.mean([_detected(wanted[:, i], logits[:, i]) for i in present])),
     }
 
 
