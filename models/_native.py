@@ -21,10 +21,19 @@ import torch
 from torch import Tensor
 
 FOLDER = Path(__file__).with_name("_loops")
-FLAGS = (
-    "-O3 -march=native -std=gnu11 -fPIC -shared -pthread -ffp-contract=fast "
-    "-fno-math-errno -fno-trapping-math -fassociative-math -fno-signed-zeros"
-).split()
+FLAGS = [
+    "-O3",
+    "-march=native",
+    "-std=gnu11",
+    "-fPIC",
+    "-shared",
+    "-pthread",
+    "-ffp-contract=fast",
+    "-fno-math-errno",
+    "-fno-trapping-math",
+    "-fassociative-math",
+    "-fno-signed-zeros",
+]
 LANES = 16
 """Rows are padded to a multiple of this many frames, see `_loops/loops.h`."""
 SWITCH = "KWSCTL_NATIVE"
@@ -36,7 +45,17 @@ class Size(ctypes.Structure):
 
     _fields_ = tuple(
         (name, ctypes.c_long)
-        for name in "clips channels rows_in rows_out frames stride bands dilation threads".split()
+        for name in [
+            "clips",
+            "channels",
+            "rows_in",
+            "rows_out",
+            "frames",
+            "stride",
+            "bands",
+            "dilation",
+            "threads",
+        ]
     )
 
 
@@ -96,7 +115,7 @@ def _library() -> tuple[ctypes.CDLL | None, str]:
 
 def _compiled(compiler: str) -> Path:
     """Gives the compiled file, made now if it is not in the cache folder."""
-    version = subprocess.run(
+    version = subprocess.run(  # noqa: S603  # the machine's own compiler, found by name or named by the user
         [compiler, "--version"], capture_output=True, text=True, check=True, timeout=30
     ).stdout
     capability = f"{platform.machine()} {torch.backends.cpu.get_cpu_capability()} {_processor()}"
@@ -117,7 +136,9 @@ def _compiled(compiler: str) -> Path:
                 str(made),
                 "-lm",
             ]
-            subprocess.run(command, capture_output=True, text=True, check=True, timeout=300)
+            subprocess.run(  # noqa: S603  # our own sources, and arguments without a shell
+                command, capture_output=True, text=True, check=True, timeout=300
+            )
             made.replace(target)
     return target
 
