@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as fn
 
 from ._blocks import Norm, Standardize, normalization
+from ._streaming import Chain, Frames, Stage, Streaming, check_streamable, convolution
 
 N_CEPSTRA = 10
 FRAMES_AVERAGED = 2
@@ -104,6 +105,15 @@ class Stem(nn.Module):
         """Maps [B, 1, 10, T] to [B, C, F', T']."""
         return fn.relu(self.norm(self.conv(fn.pad(x, self.padding))))
 
+    def stream(self) -> Frames:
+        """Makes the streaming form, padded over frequency only."""
+        before, _, low, high = self.padding
+
+        def step(x: Tensor) -> Tensor:
+            return fn.relu(self.norm(self.conv(fn.pad(x, (0, 0, low, high)))))
+
+        return Frames(step, (1, N_CEPSTRA), STEM_KERNEL[1], self.conv.stride[1], before)
+
 
 class Separable(nn.Module):
     """A 3x3 convolution of each channel, then a mixture of channels.
@@ -125,6 +135,14 @@ class Separable(nn.Module):
         """Maps [B, C, F, T] to [B, C, F', T']."""
         y = fn.relu(self.norm_a(self.depthwise(x)))
         return fn.relu(self.norm_b(self.pointwise(y)))
+
+    def stream(self, rows: int) -> Frames:
+        """Makes the streaming form for inputs of `rows` rows."""
+
+        def mixed(x: Tensor) -> Tensor:
+            return fn.relu(self.norm_b(self.pointwise(fn.relu(self.norm_a(x)))))
+
+        return convolution(self.depthwise, (self.depthwise.in_channels, rows), mixed)
 
 
 class DSCNN(nn.Module):
@@ -172,6 +190,32 @@ class DSCNN(nn.Module):
             rows, frames = -(-rows // conv.stride[0]), -(-frames // conv.stride[1])
             total += conv.weight.numel() * rows * frames
         return total
+
+
+def stream(model: nn.Module, clip_frames: int = 98) -> Streaming:
+    """Makes the streaming form, which shares the weights of a network in evaluation mode.
+
+    Args:
+        model: a DS-CNN with batch normalization.
+        clip_frames: feature frames that a score looks at; 98 is one second.
+
+    Returns:
+        A network that maps features [B, F, t] and a state to logits [B, n, L] and a state.
+    """
+    check_streamable(model)
+    net = cast(DSCNN, model)
+    n_bins = net.standardize.mean.numel()
+    scale = Frames(net.standardize, (n_bins,))
+    cepstra = Frames(net.cepstra, (n_bins,), FRAMES_AVERAGED, FRAMES_AVERAGED)
+    stages: list[Stage] = [scale, cepstra, net.stem.stream()]
+    rows = -(-N_CEPSTRA // net.stem.conv.stride[0])
+    for block in net.blocks:
+        stage = cast(Separable, block).stream(rows)
+        rows = -(-rows // stage.stride)
+        stages.append(stage)
+    channels = net.embedding_size
+    stages.append(Frames(lambda x: x.mean(2), (channels, rows)))
+    return Streaming(Chain(*stages), net.head, clip_frames, channels)
 
 
 def build(config: Config, n_labels: int, n_bins: int) -> nn.Module:

@@ -10,12 +10,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Literal
+from typing import Literal, cast
 
 from torch import Tensor, nn
 from torch.nn import functional as fn
 
 from ._blocks import Norm, Standardize, normalization, scaled
+from ._streaming import Chain, Frames, Streaming, Sum, check_streamable, convolution
 
 STEM_CHANNELS = 16
 BLOCK_CHANNELS = {8: (24, 32, 48), 14: (24, 24, 32, 32, 48, 48)}
@@ -115,6 +116,32 @@ class TCResNet(nn.Module):
             frames = -(-frames // convolutions[0].stride[0])
             total += frames * sum(conv.weight.numel() for conv in convolutions)
         return total
+
+
+def stream(model: nn.Module, clip_frames: int = 98) -> Streaming:
+    """Makes the streaming form, which shares the weights of a network in evaluation mode.
+
+    Args:
+        model: a TC-ResNet with batch normalization.
+        clip_frames: feature frames that a score looks at; 98 is one second.
+
+    Returns:
+        A network that maps features [B, F, t] and a state to logits [B, n, L] and a state.
+    """
+    check_streamable(model)
+    net = cast(TCResNet, model)
+    first = convolution(net.stem, (net.stem.in_channels,), lambda x: fn.relu(net.stem_norm(x)))
+    scale = Frames(net.standardize, (net.stem.in_channels,))
+    blocks = [_stream_block(cast(Block, block)) for block in net.blocks]
+    return Streaming(Chain(scale, first, *blocks), net.head, clip_frames, net.embedding_size)
+
+
+def _stream_block(block: Block) -> Sum:
+    n_in, n_out = block.conv_a.in_channels, block.conv_a.out_channels
+    first = convolution(block.conv_a, (n_in,), lambda x: fn.relu(block.norm_a(x)))
+    second = convolution(block.conv_b, (n_out,), block.norm_b)
+    shortcut = Frames(block.shortcut, (n_in,), stride=block.stride)
+    return Sum(Chain(first, second), shortcut)
 
 
 def build(config: Config, n_labels: int, n_bins: int) -> nn.Module:
