@@ -43,7 +43,8 @@ class EpochFacts:
     Attributes:
         epoch: counted from 0.
         loss: mean over the clips.
-        accuracy: share of clips, as augmented, whose target has the highest logit.
+        accuracy: share of clips, as augmented, whose target has the highest logit; for a target of -1,
+            none may be positive.
         clips: how many.
         seconds: wall time of the epoch.
         data_s: part of it spent on making batches.
@@ -140,7 +141,7 @@ class _Tally:
         n = len(batch.target)
         self.clips += n
         self.loss += float(loss) * n
-        self.right += float((logits.argmax(1) == batch.target).sum())
+        self.right += float((_predicted(logits, batch.target) == batch.target).sum())
         self.rows.append(batch.rows)
         self.logits.append(logits.cpu())
 
@@ -166,3 +167,11 @@ class _Tally:
             rows=torch.cat(self.rows),
             logits=torch.cat(self.logits),
         )
+
+
+def _predicted(logits: Tensor, target: Tensor) -> Tensor:
+    """Gives the label with the highest logit; where targets may be -1, that if no logit is positive."""
+    highest = logits.max(1)
+    if bool((target >= 0).all()):
+        return highest.indices
+    return torch.where(highest.values > 0, highest.indices, -1)
