@@ -19,7 +19,7 @@ $(STAMP): pyproject.toml
 	@touch $@
 
 demo: $(STAMP)
-	@$(BIN)/kwsctl train --home demo/home --out demo/hey-snapdragon.safetensors --epochs 30
+	@$(BIN)/kwsctl train --home demo/home --out demo/hey-snapdragon.safetensors --epochs 20
 	@$(BIN)/kwsctl evaluate --home demo/home --model demo/hey-snapdragon.safetensors --plot demo/det.png \
 	  --data demo/home/data/synthetic-hey-snapdragon/manifest.csv
 	@echo; echo "Picture: demo/det.png"
