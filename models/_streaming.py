@@ -191,6 +191,9 @@ def convolution(conv: nn.Conv1d | nn.Conv2d, shape: tuple[int, ...], then: Step 
         conv: its weights are shared, not copied.
         shape: of one input frame.
         then: what follows frame by frame, such as a normalization in evaluation mode.
+
+    Returns:
+        The stage.
     """
     kernel, stride, dilation = conv.kernel_size[-1], conv.stride[-1], conv.dilation[-1]
     padding = cast(tuple[int, ...], conv.padding)

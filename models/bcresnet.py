@@ -318,5 +318,8 @@ def build(config: Config, n_labels: int, n_bins: int) -> nn.Module:
         config: which variant.
         n_labels: number of labels, L.
         n_bins: number of mel bins, F.
+
+    Returns:
+        A BC-ResNet in training mode.
     """
     return BCResNet(config, n_labels, n_bins)
