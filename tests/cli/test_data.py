@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from kwsctl.data_recipes import arabic_speech_commands
-from kwsctl.data_recipes.speech_commands import Options
 
 from kwsctl.cli.app import main
 from kwsctl.data import manifest
+from kwsctl.data_recipes import arabic_speech_commands
+from kwsctl.data_recipes.speech_commands import Options
 from tests.data.loopback import Site, serving
 from tests.data_recipes import trees
 

@@ -4,8 +4,8 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from kwsctl.data_recipes.arabic_speech_commands import clips
 
+from kwsctl.data_recipes.arabic_speech_commands import clips
 from kwsctl.errors import SourceError
 
 from . import trees

@@ -4,8 +4,8 @@ import logging
 from pathlib import Path
 
 import pytest
-from kwsctl.data_recipes import ms_snsd, musan
 
+from kwsctl.data_recipes import ms_snsd, musan
 from kwsctl.errors import InputError
 
 from . import trees

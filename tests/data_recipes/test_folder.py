@@ -3,9 +3,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from kwsctl.data_recipes.folder import Options, clips
 
 from kwsctl.data import manifest
+from kwsctl.data_recipes.folder import Options, clips
 from kwsctl.errors import SourceError
 from kwsctl.types import Clip
 

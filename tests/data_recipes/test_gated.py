@@ -5,8 +5,8 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from kwsctl.data_recipes import hey_snips, qualcomm_keyword_speech
 
+from kwsctl.data_recipes import hey_snips, qualcomm_keyword_speech
 from kwsctl.errors import SourceError
 
 from . import trees

@@ -5,8 +5,8 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from kwsctl.data_recipes.mswc import Options, clips, sources
 
+from kwsctl.data_recipes.mswc import Options, clips, sources
 from kwsctl.errors import InputError, SourceError
 
 from . import trees

@@ -4,12 +4,12 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from kwsctl.data_recipes import speech_commands
-from kwsctl.data_recipes.speech_commands import KEYWORDS, SOURCES, Options, clips, sources
 
 from kwsctl.data import manifest
 from kwsctl.data.prepare import prepare
 from kwsctl.data.sources import Source
+from kwsctl.data_recipes import speech_commands
+from kwsctl.data_recipes.speech_commands import KEYWORDS, SOURCES, Options, clips, sources
 from kwsctl.errors import SourceError
 from kwsctl.types import Clip
 from tests.data.loopback import Site, serving

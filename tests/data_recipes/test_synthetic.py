@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 import soundfile
-from kwsctl.data_recipes import synthetic
-from kwsctl.data_recipes.synthetic import Options
 
 from kwsctl.data import manifest
+from kwsctl.data_recipes import synthetic
+from kwsctl.data_recipes.synthetic import Options
 from kwsctl.errors import ExtensionError, InputError
 from kwsctl.types import BACKGROUND, UNKNOWN, Clip
 
