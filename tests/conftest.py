@@ -6,6 +6,11 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# Property tests have no deadline: how fast a shared machine is says nothing about the code.
+settings.register_profile("no-deadline", deadline=None, max_examples=60)
+settings.load_profile("no-deadline")
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
