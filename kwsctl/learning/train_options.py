@@ -69,7 +69,7 @@ class TrainOptions:
     babble_share: float = 0.2
     room_share: float = 0.3
     room_files: Path | None = None
-    refresh_epochs: int = 30
+    refresh_epochs: int = 60
     shares: Shares = field(default_factory=Shares)
     fa_per_hour: float = 0.5
     device: str = "auto"
