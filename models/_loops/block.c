@@ -42,6 +42,14 @@ static inline V *tile(const Size *s, const float *x, long rows, long i, long c) 
     return (V *)x + (i * s->channels + c) * rows * vectors(s);
 }
 
+/* `load` of the same, which asks for the channel after it. */
+static const V *load_tile(const Size *s, const float *x, const float *scale, const float *shift, long i, long c,
+                          V *scratch) {
+    const V *found = tile(s, x, s->rows_in, i, c);
+    foresee(found + s->rows_in * vectors(s), s->rows_in * vectors(s));
+    return load(s, found, scale, shift, c, scratch);
+}
+
 /* Per row: its sum, and its products with itself, the next row and the one after. */
 static void row_products(const V *x, long rows, long n, const V *zeros, V *sums) {
     for (long r = 0; r < rows; r++)
@@ -57,7 +65,7 @@ static int products(const void *job_, long first, long end, double *sums) {
     if (!scratch) return 1;
     for (long i = first; i < end; i++)
         for (long c = 0; c < s->channels; c++) {
-            const V *x = load(s, tile(s, job->x, f, i, c), job->scale, job->shift, c, scratch);
+            const V *x = load_tile(s, job->x, job->scale, job->shift, i, c, scratch);
             row_products(x, f, n, zeros, found + 4 * f * c);
         }
     collect(found, 4 * f * s->channels, sums);
@@ -74,27 +82,36 @@ int kws_row_products(const Size *size, const float *x, const float *scale, const
 static int pool(const void *job_, long first, long end, double *sums) {
     const Job *job = job_;
     const Size *s = job->size;
-    long f = s->rows_in, n = vectors(s), edge = margin(s), by = s->dilation;
-    V *scratch = room(f * n + n + 2 * edge + 2 * s->channels), *wide = scratch + f * n + edge, *found = wide + n + edge;
+    long f = s->rows_in, n = vectors(s), edge = margin(s), by = s->dilation, channels = s->channels;
+    V *scratch = room(f * n + channels * (n + 2 * edge + 2)), *wides = scratch + f * n + edge;
+    V *found = wides - edge + channels * (n + 2 * edge);
     if (!scratch) return 1;
-    for (long i = first; i < end; i++)
-        for (long c = 0; c < s->channels; c++) {
-            const float *weights = job->pool + c * f, *w = job->temporal + c * TAPS, w0 = w[0], w1 = w[1], w2 = w[2];
-            const V *x = load(s, tile(s, job->x, f, i, c), job->scale, job->shift, c, scratch);
-            V *pooled = tile(s, job->pooled, 1, i, c), *h = tile(s, job->h, 1, i, c);
+    for (long i = first; i < end; i++) {
+        for (long c = 0; c < channels; c++) {
+            const float *weights = job->pool + c * f;
+            const V *x = load_tile(s, job->x, job->scale, job->shift, i, c, scratch);
+            V *pooled = tile(s, job->pooled, 1, i, c), *wide = wides + c * (n + 2 * edge);
             for (long v = 0; v < n; v++) {
                 V sum = zero() + job->pool_shift[c];
                 for (long r = 0; r < f; r++) sum += weights[r] * x[r * n + v];
                 pooled[v] = wide[v] = keep(s, v, sum);
             }
+        }
+        for (long c = 0; c < channels; c++) { /* apart, as reading across what was just stored makes one wait */
+            const float *w = job->temporal + c * TAPS, w0 = w[0], w1 = w[1], w2 = w[2];
+            V *h = tile(s, job->h, 1, i, c), *wide = wides + c * (n + 2 * edge);
+            V sum = found[2 * c], square = found[2 * c + 1];
             for (long v = 0; v < n; v++) {
                 V y = keep(s, v, w0 * shifted(wide + v, -by) + w1 * wide[v] + w2 * shifted(wide + v, by));
                 h[v] = y;
-                found[2 * c] += y;
-                found[2 * c + 1] += y * y;
+                sum += y;
+                square += y * y;
             }
+            found[2 * c] = sum;
+            found[2 * c + 1] = square;
         }
-    collect(found, 2 * s->channels, sums);
+    }
+    collect(found, 2 * channels, sums);
     free(scratch);
     return 0;
 }
@@ -141,9 +158,9 @@ static int combine(const void *job_, long first, long end, double *sums) {
                 V y = job->c[c] * tile(s, job->h, 1, i, c)[v] + job->d[c];
                 active[c * n + v] = y * sigmoid(y);
             }
-        product((Matrix){job->matrix, channels, 1}, channels, channels, active, n, branch);
+        product((Matrix){job->matrix, channels, 1}, channels, channels, rows(active, n), n, rows(branch, n));
         for (long c = 0; c < channels; c++) {
-            const V *x = load(s, tile(s, job->x, f, i, c), job->scale, job->shift, c, scratch);
+            const V *x = load_tile(s, job->x, job->scale, job->shift, i, c, scratch);
             V *g = branch + c * n, *out = tile(s, job->out, fo, i, c);
             for (long v = 0; job->mask && v < n; v++) g[v] *= job->mask[i * channels + c];
             combine_channel(job, c, x, g, zeros, out);
@@ -170,8 +187,10 @@ int kws_combine(const Size *size, const float *x, const float *scale, const floa
 #define FRAME_SUMS 11
 
 /* Sums of dy and dy h; of dy, h and 1 with the pooled frames under each tap. */
-static void add_frame_sums(const Size *s, const V *dy, const V *h, const V *ones, const V *pooled, V *found) {
+static void add_frame_sums(const Size *s, const V *dy, const V *h, const V *ones, const V *pooled, V *sums) {
     long n = vectors(s), by = s->dilation;
+    V found[FRAME_SUMS];
+    for (int i = 0; i < FRAME_SUMS; i++) found[i] = sums[i];
     for (long v = 0; v < n; v++) {
         V p = pooled[v];
         found[0] += dy[v];
@@ -183,6 +202,7 @@ static void add_frame_sums(const Size *s, const V *dy, const V *h, const V *ones
             found[8 + tap] += shifted(ones + v, shift) * p;
         }
     }
+    for (int i = 0; i < FRAME_SUMS; i++) sums[i] = found[i];
 }
 
 /* The gradient of the frames before the convolution over time, for the gradient d after it. */
@@ -190,13 +210,24 @@ static inline V before_temporal(const Size *s, const float *w, const V *d, long 
     return keep(s, v, w[0] * shifted(d + v, s->dilation) + w[1] * d[v] + w[2] * shifted(d + v, -s->dilation));
 }
 
-/* The sum of a row and its products with each row of x. */
-static void add_row_sums(const V *row, const V *x, long rows, long n, V *found) {
-    for (long v = 0; v < n; v++) found[0] += row[v];
-    for (long r = 0; r < rows; r++) {
-        V sum = found[1 + r];
-        for (long v = 0; v < n; v++) sum += row[v] * x[r * n + v];
-        found[1 + r] = sum;
+/* The sum of each of three rows, and its products with each row of x; `step` sums for each. */
+static void add_row_sums(const V *three, const V *x, long height, long n, V *sums, long step) {
+    for (long k = 0; k < 3; k++) {
+        V sum = sums[k * step];
+        for (long v = 0; v < n; v++) sum += three[k * n + v];
+        sums[k * step] = sum;
+    }
+    for (long r = 0; r < height; r++) {
+        V *mine = sums + 1 + r, s0 = mine[0], s1 = mine[step], s2 = mine[2 * step];
+        for (long v = 0; v < n; v++) {
+            V y = x[r * n + v];
+            s0 += y * three[v];
+            s1 += y * three[n + v];
+            s2 += y * three[2 * n + v];
+        }
+        mine[0] = s0;
+        mine[step] = s1;
+        mine[2 * step] = s2;
     }
 }
 
@@ -215,39 +246,43 @@ static int sums_back(const void *job_, long first, long end, double *sums) {
     const Size *s = job->size;
     long f = s->rows_in, fo = s->rows_out, n = vectors(s), channels = s->channels, edge = margin(s);
     long width = FRAME_SUMS + 3 * (1 + f) + 4 * fo, wide = n + 2 * edge;
-    V *scratch = room(f * n + 2 * n + 3 * wide + 4 * channels * n + channels * (width + channels));
-    V *zeros = scratch + f * n, *row = zeros + n, *wides = row + n + edge, *g = wides - edge + 3 * wide;
-    V *active = g + channels * n, *slope = active + channels * n, *dy = slope + channels * n;
-    V *found = dy + channels * n;
-    V *of_matrix = found + channels * width;
+    V *scratch = room(f * n + 4 * n + (2 * channels + 1) * wide + 4 * channels * n + channels * (width + channels));
+    V *zeros = scratch + f * n, *three = zeros + n, *ones = three + 3 * n + edge, *wides = ones + wide;
+    V *g = wides - edge + 2 * channels * wide, *active = g + channels * n, *slope = active + channels * n;
+    V *dy = slope + channels * n, *found = dy + channels * n, *of_matrix = found + channels * width;
     if (!scratch) return 1;
-    for (long v = 0; v < n; v++) wides[2 * wide + v] = keep(s, v, zero() + 1.0f);
+    for (long v = 0; v < n; v++) ones[v] = keep(s, v, zero() + 1.0f);
     for (long i = first; i < end; i++) {
         for (long c = 0; c < channels; c++) {
-            const V *result = job->result ? tile(s, job->result, fo, i, c) : NULL;
+            const V *result = job->result ? tile(s, job->result, fo, i, c) : NULL, *h = tile(s, job->h, 1, i, c);
+            foresee(tile(s, job->gradient, fo, i, c + 1), fo * n);
             mask_and_add(tile(s, job->gradient, fo, i, c), result, fo, n, job->mask ? job->mask[i * channels + c] : 1,
                          g + c * n);
             for (long v = 0; v < n; v++) {
-                V y = job->c[c] * tile(s, job->h, 1, i, c)[v] + job->d[c], k = sigmoid(y);
+                V y = job->c[c] * h[v] + job->d[c], k = sigmoid(y);
+                wides[(channels + c) * wide + v] = h[v];
                 active[c * n + v] = keep(s, v, y * k);
                 slope[c * n + v] = k * (1.0f + y * (1.0f - k));
             }
         }
-        outer(g, channels, active, channels, n, of_matrix);
-        product((Matrix){job->matrix, 1, channels}, channels, channels, g, n, dy);
+        outer(rows(g, n), channels, rows(active, n), channels, n, of_matrix, 0);
+        product((Matrix){job->matrix, 1, channels}, channels, channels, rows(g, n), n, rows(dy, n));
+        for (long c = 0; c < channels; c++)
+            for (long v = 0; v < n; v++)
+                tile(s, job->dy, 1, i, c)[v] = wides[c * wide + v] = dy[c * n + v] * slope[c * n + v];
         for (long c = 0; c < channels; c++) {
-            const V *x = load(s, tile(s, job->x, f, i, c), job->scale, job->shift, c, scratch);
-            const V *gradient = tile(s, job->gradient, fo, i, c), *h = tile(s, job->h, 1, i, c);
-            V *mine = found + c * width, *out = tile(s, job->dy, 1, i, c);
+            const V *x = load_tile(s, job->x, job->scale, job->shift, i, c, scratch);
+            const V *gradient = tile(s, job->gradient, fo, i, c), *mine_dy = wides + c * wide;
+            const V *mine_h = wides + (channels + c) * wide;
+            const float *w = job->temporal + c * TAPS;
+            V *mine = found + c * width;
+            add_frame_sums(s, mine_dy, mine_h, ones, tile(s, job->pooled, 1, i, c), mine);
             for (long v = 0; v < n; v++) {
-                out[v] = wides[v] = dy[c * n + v] * slope[c * n + v];
-                wides[wide + v] = h[v];
+                three[v] = before_temporal(s, w, mine_dy, v);
+                three[n + v] = before_temporal(s, w, mine_h, v);
+                three[2 * n + v] = before_temporal(s, w, ones, v);
             }
-            add_frame_sums(s, wides, wides + wide, wides + 2 * wide, tile(s, job->pooled, 1, i, c), mine);
-            for (int which = 0; which < 3; which++) {
-                for (long v = 0; v < n; v++) row[v] = before_temporal(s, job->temporal + c * TAPS, wides + which * wide, v);
-                add_row_sums(row, x, f, n, mine + FRAME_SUMS + which * (1 + f));
-            }
+            add_row_sums(three, x, f, n, mine + FRAME_SUMS, 1 + f);
             for (long r = 0; r < fo; r++) {
                 long middle = r * s->stride;
                 add_products(gradient + r * n, row_at(x, middle - 1, f, n, zeros), x + middle * n,
@@ -307,20 +342,23 @@ static void before_norm(const Job *job, long c, const V *x, const V *gradient, c
 static int input_back(const void *job_, long first, long end, double *sums) {
     const Job *job = job_;
     const Size *s = job->size;
-    long f = s->rows_in, fo = s->rows_out, n = vectors(s), edge = margin(s);
-    V *scratch = room((f + fo + 3) * n + 2 * edge + 2 * s->channels), *dz = scratch + f * n, *zeros = dz + fo * n;
-    V *dp = zeros + n, *wide = dp + n + edge, *found = wide + n + edge;
+    long f = s->rows_in, fo = s->rows_out, n = vectors(s), edge = margin(s), wide = n + 2 * edge, channels = s->channels;
+    V *scratch = room((f + fo + 2) * n + channels * (wide + 2)), *dz = scratch + f * n, *zeros = dz + fo * n;
+    V *dp = zeros + n, *wides = dp + n + edge, *found = wides - edge + channels * wide;
     if (!scratch) return 1;
-    for (long i = first; i < end; i++)
-        for (long c = 0; c < s->channels; c++) {
-            const float *w = job->taps + c * TAPS, w0 = w[0], w1 = w[1], w2 = w[2];
+    for (long i = first; i < end; i++) {
+        for (long c = 0; c < channels; c++) {
             float alpha = job->temporal_alpha[c], beta = job->temporal_beta[c], gamma = job->temporal_gamma[c];
-            const V *u = tile(s, job->x, f, i, c), *gradient = tile(s, job->gradient, fo, i, c);
-            const V *x = load(s, u, job->scale, job->shift, c, scratch);
             const V *dy = tile(s, job->dy, 1, i, c), *h = tile(s, job->h, 1, i, c);
+            for (long v = 0; v < n; v++) wides[c * wide + v] = keep(s, v, alpha * dy[v] + beta * h[v] + gamma);
+        }
+        for (long c = 0; c < channels; c++) {
+            const float *w = job->taps + c * TAPS, w0 = w[0], w1 = w[1], w2 = w[2];
+            const V *u = tile(s, job->x, f, i, c), *gradient = tile(s, job->gradient, fo, i, c);
+            const V *x = load_tile(s, job->x, job->scale, job->shift, i, c, scratch);
+            foresee(gradient + fo * n, fo * n);
             V *out = tile(s, job->out, f, i, c);
-            for (long v = 0; v < n; v++) wide[v] = keep(s, v, alpha * dy[v] + beta * h[v] + gamma);
-            for (long v = 0; v < n; v++) dp[v] = before_temporal(s, job->temporal + c * TAPS, wide, v);
+            for (long v = 0; v < n; v++) dp[v] = before_temporal(s, job->temporal + c * TAPS, wides + c * wide, v);
             before_norm(job, c, x, gradient, dp, zeros, dz);
             for (long r = 0; r < f; r++) {
                 const V *before = row_seeing(s, dz, r, 0, zeros), *here = row_seeing(s, dz, r, 1, zeros);
@@ -329,12 +367,17 @@ static int input_back(const void *job_, long first, long end, double *sums) {
                     out[r * n + v] =
                         where_positive(x[r * n + v], straight[v] + w0 * before[v] + w1 * here[v] + w2 * after[v]);
             }
-            for (long v = 0; job->scale && v < f * n; v++) {
-                found[2 * c] += out[v];
-                found[2 * c + 1] += out[v] * u[v];
+            if (!job->scale) continue;
+            V sum = found[2 * c], product = found[2 * c + 1];
+            for (long v = 0; v < f * n; v++) {
+                sum += out[v];
+                product += out[v] * u[v];
             }
+            found[2 * c] = sum;
+            found[2 * c + 1] = product;
         }
-    collect(found, 2 * s->channels, sums);
+    }
+    collect(found, 2 * channels, sums);
     free(scratch);
     return 0;
 }

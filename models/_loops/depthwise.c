@@ -60,10 +60,12 @@ static int depthwise_back(const void *job_, long first, long end, double *sums) 
                     ((V *)job->out)[(tile * f + row) * n + v] = keep(s, v, y);
                 }
             for (long r = 0; r < fo; r++)
-                for (long k = 0; k < WINDOW; k++)
-                    for (long v = 0; v < n; v++)
-                        found[c * WINDOW + k] += rows[r * (n + 2) + 1 + v] *
-                                    shifted(image + (r + k / KERNEL) * (n + 2) + 1 + v, k % KERNEL - HALF);
+                for (long k = 0; k < WINDOW; k++) {
+                    const V *seen = image + (r + k / KERNEL) * (n + 2) + 1, *row = rows + r * (n + 2) + 1;
+                    V sum = found[c * WINDOW + k];
+                    for (long v = 0; v < n; v++) sum += row[v] * shifted(seen + v, k % KERNEL - HALF);
+                    found[c * WINDOW + k] = sum;
+                }
         }
     collect(found, WINDOW * s->channels, sums);
     free(image);

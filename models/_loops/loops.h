@@ -59,6 +59,11 @@ static inline const V *load(const Size *s, const V *x, const float *scale, const
     return scratch;
 }
 
+/* Asks for n vectors that are needed soon. The processor foresees only within a page, and stops at its end. */
+static inline void foresee(const V *x, long n) {
+    for (long v = 0; v < n; v++) __builtin_prefetch(x + v);
+}
+
 /* Row r of n rows of `width` vectors, or zeros outside. */
 static inline const V *row_at(const V *x, long r, long n, long width, const V *zeros) {
     return r < 0 || r >= n ? zeros : x + r * width;

@@ -10,60 +10,71 @@ typedef struct {
     long down, right;
 } Matrix;
 
+/* Rows of frames, `step` vectors apart. */
+typedef struct {
+    V *at;
+    long step;
+} Rows;
+
+static inline Rows rows(const V *at, long step) { return (Rows){(V *)at, step}; }
+
 #define OUTPUTS 4
 #define SPAN 3
 
-static inline __attribute__((always_inline)) void product_block(Matrix w, long inputs, const V *x, long n, V *out,
-                                                                int outputs, int span) {
+static inline __attribute__((always_inline)) void product_block(Matrix w, long inputs, Rows x, Rows out, int outputs,
+                                                                int span) {
     V sums[OUTPUTS][SPAN];
     for (int o = 0; o < outputs; o++)
         for (int v = 0; v < span; v++) sums[o][v] = zero();
     for (long k = 0; k < inputs; k++)
         for (int o = 0; o < outputs; o++)
-            for (int v = 0; v < span; v++) sums[o][v] += w.at[o * w.down + k * w.right] * x[k * n + v];
+            for (int v = 0; v < span; v++) sums[o][v] += w.at[o * w.down + k * w.right] * x.at[k * x.step + v];
     for (int o = 0; o < outputs; o++)
-        for (int v = 0; v < span; v++) out[o * n + v] = sums[o][v];
+        for (int v = 0; v < span; v++) out.at[o * out.step + v] = sums[o][v];
 }
 
-static inline __attribute__((always_inline)) void product_rows(Matrix w, long inputs, const V *x, long n, V *out,
+static inline __attribute__((always_inline)) void product_rows(Matrix w, long inputs, Rows x, long n, Rows out,
                                                                int outputs) {
     long v = 0;
-    for (; v + SPAN <= n; v += SPAN) product_block(w, inputs, x + v, n, out + v, outputs, SPAN);
-    for (; v < n; v++) product_block(w, inputs, x + v, n, out + v, outputs, 1);
+    for (; v + SPAN <= n; v += SPAN)
+        product_block(w, inputs, rows(x.at + v, x.step), rows(out.at + v, out.step), outputs, SPAN);
+    for (; v < n; v++) product_block(w, inputs, rows(x.at + v, x.step), rows(out.at + v, out.step), outputs, 1);
 }
 
 /* out [outputs, n] = w x, for rows x [inputs, n]. */
-static inline void product(Matrix w, long outputs, long inputs, const V *x, long n, V *out) {
-    long o = 0;
-    for (; o + OUTPUTS <= outputs; o += OUTPUTS, w.at += OUTPUTS * w.down)
-        product_rows(w, inputs, x, n, out + o * n, OUTPUTS);
-    for (; o < outputs; o++, w.at += w.down) product_rows(w, inputs, x, n, out + o * n, 1);
+static inline void product(Matrix w, long outputs, long inputs, Rows x, long n, Rows out) {
+    for (; outputs >= OUTPUTS; outputs -= OUTPUTS, w.at += OUTPUTS * w.down, out.at += OUTPUTS * out.step)
+        product_rows(w, inputs, x, n, out, OUTPUTS);
+    for (; outputs > 0; outputs--, w.at += w.down, out.at += out.step) product_rows(w, inputs, x, n, out, 1);
 }
 
 #define PAIR 2
 #define QUAD 4
 
-static inline __attribute__((always_inline)) void outer_block(const V *a, const V *b, long n, V *sums, long stride,
-                                                              int pair, int quad) {
+static inline __attribute__((always_inline)) void outer_block(Rows a, Rows b, long n, V *sums, long width, int pair,
+                                                              int quad) {
     V found[PAIR][QUAD];
     for (int i = 0; i < pair; i++)
-        for (int j = 0; j < quad; j++) found[i][j] = sums[i * stride + j];
+        for (int j = 0; j < quad; j++) found[i][j] = sums[i * width + j];
     for (long v = 0; v < n; v++)
         for (int i = 0; i < pair; i++)
-            for (int j = 0; j < quad; j++) found[i][j] += a[i * n + v] * b[j * n + v];
+            for (int j = 0; j < quad; j++) found[i][j] += a.at[i * a.step + v] * b.at[j * b.step + v];
     for (int i = 0; i < pair; i++)
-        for (int j = 0; j < quad; j++) sums[i * stride + j] = found[i][j];
+        for (int j = 0; j < quad; j++) sums[i * width + j] = found[i][j];
 }
 
-/* sums [rows, columns] += a b', for rows a [rows, n] and b [columns, n]. */
-static inline void outer(const V *a, long rows, const V *b, long columns, long n, V *sums) {
-    for (long i = 0; i < rows; i += PAIR) {
-        long j = 0;
-        for (; i + PAIR <= rows && j + QUAD <= columns; j += QUAD)
-            outer_block(a + i * n, b + j * n, n, sums + i * columns + j, columns, PAIR, QUAD);
-        for (; j < columns; j++)
-            for (long k = i; k < rows && k < i + PAIR; k++)
-                outer_block(a + k * n, b + j * n, n, sums + k * columns + j, columns, 1, 1);
+/* sums [height, width] += a b', for rows a [height, n] and b [width, n]; with `symmetric`, only from the first column
+ * of the block on the diagonal. */
+static inline void outer(Rows a, long height, Rows b, long width, long n, V *sums, int symmetric) {
+    for (long i = 0; i < height; i += PAIR) {
+        long j = symmetric ? i / QUAD * QUAD : 0;
+        Rows top = rows(a.at + i * a.step, a.step);
+        for (; i + PAIR <= height && j + QUAD <= width; j += QUAD)
+            outer_block(top, rows(b.at + j * b.step, b.step), n, sums + i * width + j, width, PAIR, QUAD);
+        for (; j < width; j++)
+            for (long k = i; k < height && k < i + PAIR; k++)
+                outer_block(rows(a.at + k * a.step, 0), rows(b.at + j * b.step, 0), n, sums + k * width + j, width, 1,
+                            1);
     }
 }
 

@@ -18,44 +18,36 @@ typedef struct {
     long outputs;
 } Job;
 
-/* Asks for the row after this one: there are more rows at a time than the processor foresees by itself. */
-static inline void foresee(const V *row, long n) {
-    for (long v = 0; v < n; v++) __builtin_prefetch(row + n + v);
+/* Row r of every one of `channels` channels of clip i. The next rows are asked for: they are more than the processor
+ * foresees by itself. */
+static Rows channel_rows(const float *x, long channels, long height, long n, long i, long r) {
+    Rows found = rows((const V *)x + (i * channels * height + r) * n, height * n);
+    for (long c = 0; c < channels; c++)
+        for (long v = n; v < 2 * n; v++) __builtin_prefetch(found.at + c * found.step + v);
+    return found;
 }
 
-/* Row r of `channels` channels of clip i, next to each other. */
-static void gather(const float *x, long channels, long rows, long n, long i, long r, V *out) {
-    const V *from = (const V *)x + (i * channels * rows + r) * n;
+static void add_moments(Rows x, long channels, long n, V *sums) {
     for (long c = 0; c < channels; c++) {
-        foresee(from + c * rows * n, n);
-        memcpy(out + c * n, from + c * rows * n, n * sizeof(V));
+        V sum = sums[2 * c], square = sums[2 * c + 1];
+        for (long v = 0; v < n; v++) {
+            V y = x.at[c * x.step + v];
+            sum += y;
+            square += y * y;
+        }
+        sums[2 * c] = sum;
+        sums[2 * c + 1] = square;
     }
 }
 
-static void scatter(const V *rows_, long channels, long rows, long n, long i, long r, float *x) {
-    V *to = (V *)x + (i * channels * rows + r) * n;
-    for (long c = 0; c < channels; c++) memcpy(to + c * rows * n, rows_ + c * n, n * sizeof(V));
-}
-
-static void add_moments(const V *rows, long channels, long n, V *sums) {
-    for (long c = 0; c < channels; c++)
-        for (long v = 0; v < n; v++) {
-            sums[2 * c] += rows[c * n + v];
-            sums[2 * c + 1] += rows[c * n + v] * rows[c * n + v];
-        }
-}
-
 /* The gradient of u in row r of clip i. */
-static void gradient_rows(const Job *job, long rows, long i, long r, V *out) {
+static void gradient_rows(const Job *job, long height, long i, long r, V *out) {
     const Size *s = job->size;
     long n = vectors(s);
-    for (long o = 0; o < job->outputs; o++) {
-        long at = ((i * job->outputs + o) * rows + r) * n;
-        const V *d = (const V *)job->d + at, *u = (const V *)job->u + at;
+    Rows d = channel_rows(job->d, job->outputs, height, n, i, r), u = channel_rows(job->u, job->outputs, height, n, i, r);
+    for (long o = 0; o < job->outputs; o++, d.at += d.step, u.at += u.step) {
         float alpha = job->alpha[o], beta = job->beta[o], gamma = job->gamma[o];
-        foresee(d, n);
-        foresee(u, n);
-        for (long v = 0; v < n; v++) out[o * n + v] = alpha * d[v] + beta * u[v] + gamma;
+        for (long v = 0; v < n; v++) out[o * n + v] = alpha * d.at[v] + beta * u.at[v] + gamma;
         out[o * n + n - 1] = keep(s, n - 1, out[o * n + n - 1]);
     }
 }
@@ -63,18 +55,17 @@ static void gradient_rows(const Job *job, long rows, long i, long r, V *out) {
 static int widen(const void *job_, long first, long end, double *sums) {
     const Job *job = job_;
     const Size *s = job->size;
-    long n = vectors(s), inputs = s->channels, outputs = job->outputs;
-    V *x = room(inputs * n + outputs * (n + 2)), *u = x + inputs * n, *found = u + outputs * n;
-    if (!x) return 1;
+    long n = vectors(s), f = s->rows_in, inputs = s->channels, outputs = job->outputs;
+    V *found = room(2 * outputs);
+    if (!found) return 1;
     for (long i = first; i < end; i++)
-        for (long r = 0; r < s->rows_in; r++) {
-            gather(job->x, inputs, s->rows_in, n, i, r, x);
-            product((Matrix){job->matrix, inputs, 1}, outputs, inputs, x, n, u);
+        for (long r = 0; r < f; r++) {
+            Rows u = rows((V *)job->out + (i * outputs * f + r) * n, f * n);
+            product((Matrix){job->matrix, inputs, 1}, outputs, inputs, channel_rows(job->x, inputs, f, n, i, r), n, u);
             add_moments(u, outputs, n, found);
-            scatter(u, outputs, s->rows_in, n, i, r, job->out);
         }
     collect(found, 2 * outputs, sums);
-    free(x);
+    free(found);
     return 0;
 }
 
@@ -87,20 +78,18 @@ int kws_widen(const Size *size, const float *x, const float *matrix, long output
 static int widen_back(const void *job_, long first, long end, double *sums) {
     const Job *job = job_;
     const Size *s = job->size;
-    long n = vectors(s), inputs = s->channels, outputs = job->outputs;
-    V *x = room((2 * inputs + outputs) * n + outputs * inputs), *du = x + inputs * n, *dx = du + outputs * n;
-    V *found = dx + inputs * n;
-    if (!x) return 1;
+    long n = vectors(s), f = s->rows_in, inputs = s->channels, outputs = job->outputs;
+    V *du = room(outputs * n + outputs * inputs), *found = du + outputs * n;
+    if (!du) return 1;
     for (long i = first; i < end; i++)
-        for (long r = 0; r < s->rows_in; r++) {
-            gather(job->x, inputs, s->rows_in, n, i, r, x);
-            gradient_rows(job, s->rows_in, i, r, du);
-            outer(du, outputs, x, inputs, n, found);
-            product((Matrix){job->matrix, 1, inputs}, inputs, outputs, du, n, dx);
-            scatter(dx, inputs, s->rows_in, n, i, r, job->out);
+        for (long r = 0; r < f; r++) {
+            Rows dx = rows((V *)job->out + (i * inputs * f + r) * n, f * n);
+            gradient_rows(job, f, i, r, du);
+            outer(rows(du, n), outputs, channel_rows(job->x, inputs, f, n, i, r), inputs, n, found, 0);
+            product((Matrix){job->matrix, 1, inputs}, inputs, outputs, rows(du, n), n, dx);
         }
     collect(found, outputs * inputs, sums);
-    free(x);
+    free(du);
     return 0;
 }
 
@@ -134,18 +123,23 @@ static int windows(const void *job_, long first, long end, double *sums) {
     const Job *job = job_;
     const Size *s = job->size;
     long n = vectors(s);
-    V *image = room(image_size(s) + WINDOW * n + WINDOW * (WINDOW + 1)), *rows = image + image_size(s);
-    V *found = rows + WINDOW * n;
+    V *image = room(image_size(s) + WINDOW * n + WINDOW * (WINDOW + 1)), *window = image + image_size(s);
+    V *found = window + WINDOW * n;
     if (!image) return 1;
     for (long i = first; i < end; i++) {
         frame_image(job, i, image);
         for (long r = 0; r < s->rows_out; r++) {
-            window_rows(s, image, r, rows);
-            outer(rows, WINDOW, rows, WINDOW, n, found);
-            for (long k = 0; k < WINDOW; k++)
-                for (long v = 0; v < n; v++) found[WINDOW * WINDOW + k] += rows[k * n + v];
+            window_rows(s, image, r, window);
+            outer(rows(window, n), WINDOW, rows(window, n), WINDOW, n, found, 1);
+            for (long k = 0; k < WINDOW; k++) {
+                V sum = found[WINDOW * WINDOW + k];
+                for (long v = 0; v < n; v++) sum += window[k * n + v];
+                found[WINDOW * WINDOW + k] = sum;
+            }
         }
     }
+    for (long k = 0; k < WINDOW; k++)
+        for (long j = 0; j < k; j++) found[k * WINDOW + j] = found[j * WINDOW + k];
     collect(found, WINDOW * (WINDOW + 1), sums);
     free(image);
     return 0;
@@ -161,7 +155,7 @@ int kws_windows(const Size *size, const float *x, double *sums) {
 static void stem_rows(const Job *job, const V *window, V *out) {
     const Size *s = job->size;
     long n = vectors(s);
-    product((Matrix){job->kernel, WINDOW, 1}, s->channels, WINDOW, window, n, out);
+    product((Matrix){job->kernel, WINDOW, 1}, s->channels, WINDOW, rows(window, n), n, rows(out, n));
     for (long c = 0; c < s->channels; c++)
         for (long v = 0; v < n; v++) out[c * n + v] = keep(s, v, rectified(job->a[c] * out[c * n + v] + job->b[c]));
 }
@@ -170,17 +164,17 @@ static int stem_widen(const void *job_, long first, long end, double *sums) {
     const Job *job = job_;
     const Size *s = job->size;
     long n = vectors(s), channels = s->channels, outputs = job->outputs;
-    V *image = room(image_size(s) + (WINDOW + channels) * n + outputs * (n + 2)), *window = image + image_size(s);
-    V *stem = window + WINDOW * n, *u = stem + channels * n, *found = u + outputs * n;
+    V *image = room(image_size(s) + (WINDOW + channels) * n + 2 * outputs), *window = image + image_size(s);
+    V *stem = window + WINDOW * n, *found = stem + channels * n;
     if (!image) return 1;
     for (long i = first; i < end; i++) {
         frame_image(job, i, image);
         for (long r = 0; r < s->rows_out; r++) {
             window_rows(s, image, r, window);
             stem_rows(job, window, stem);
-            product((Matrix){job->matrix, channels, 1}, outputs, channels, stem, n, u);
+            Rows u = rows((V *)job->out + (i * outputs * s->rows_out + r) * n, s->rows_out * n);
+            product((Matrix){job->matrix, channels, 1}, outputs, channels, rows(stem, n), n, u);
             add_moments(u, outputs, n, found);
-            scatter(u, outputs, s->rows_out, n, i, r, job->out);
         }
     }
     collect(found, 2 * outputs, sums);
@@ -210,11 +204,14 @@ static int stem_widen_back(const void *job_, long first, long end, double *sums)
             window_rows(s, image, r, window);
             stem_rows(job, window, stem);
             gradient_rows(job, s->rows_out, i, r, du);
-            outer(du, outputs, stem, channels, n, found);
-            product((Matrix){job->matrix, 1, channels}, channels, outputs, du, n, d);
-            for (long c = 0; c < channels; c++)
-                for (long v = c * n; v < (c + 1) * n; v++) of_bias[c] += d[v] = where_positive(stem[v], d[v]);
-            outer(d, channels, window, WINDOW, n, of_kernel);
+            outer(rows(du, n), outputs, rows(stem, n), channels, n, found, 0);
+            product((Matrix){job->matrix, 1, channels}, channels, outputs, rows(du, n), n, rows(d, n));
+            for (long c = 0; c < channels; c++) {
+                V sum = of_bias[c];
+                for (long v = c * n; v < (c + 1) * n; v++) sum += d[v] = where_positive(stem[v], d[v]);
+                of_bias[c] = sum;
+            }
+            outer(rows(d, n), channels, rows(window, n), WINDOW, n, of_kernel, 0);
         }
     }
     collect(found, width, sums);
