@@ -132,11 +132,19 @@ def stream(model: nn.Module, clip_frames: int = 98) -> Streaming:
     net = cast(TCResNet, model)
     first = convolution(net.stem, (net.stem.in_channels,), lambda x: fn.relu(net.stem_norm(x)))
     scale = Frames(net.standardize, (net.stem.in_channels,))
-    blocks = [_stream_block(cast(Block, block)) for block in net.blocks]
+    blocks = [stream_block(cast(Block, block)) for block in net.blocks]
     return Streaming(Chain(scale, first, *blocks), net.head, clip_frames, net.embedding_size)
 
 
-def _stream_block(block: Block) -> Sum:
+def stream_block(block: Block) -> Sum:
+    """Makes the streaming form of one block.
+
+    Args:
+        block: with batch normalization, in evaluation mode.
+
+    Returns:
+        The sum of its two branches.
+    """
     n_in, n_out = block.conv_a.in_channels, block.conv_a.out_channels
     first = convolution(block.conv_a, (n_in,), lambda x: fn.relu(block.norm_a(x)))
     second = convolution(block.conv_b, (n_out,), block.norm_b)

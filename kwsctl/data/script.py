@@ -132,13 +132,13 @@ def _clips(
     """Yields what one speaker says in single clips, with its label."""
     for phrase in phrases:
         for take in range(amount.keyword + _EXTRA_TAKES[split]):
-            yield _say(speaker, phrase, take, seed), phrase
+            yield say(speaker, phrase, take, seed), phrase
         yield from (
-            (_say(speaker, text, take, seed), UNKNOWN)
+            (say(speaker, text, take, seed), UNKNOWN)
             for take, text in enumerate(_pick(material.confusables[phrase], amount.confusable, speaker, seed))
         )
     for pool, count in ((material.words, amount.word), (material.sentences, amount.sentence)):
-        yield from ((_say(speaker, text, 0, seed), UNKNOWN) for text in _pick(pool, count, speaker, seed))
+        yield from ((say(speaker, text, 0, seed), UNKNOWN) for text in _pick(pool, count, speaker, seed))
 
 
 def _pick(pool: Sequence[str], count: int, speaker: Speaker, seed: int) -> list[str]:
@@ -150,8 +150,18 @@ def _pick(pool: Sequence[str], count: int, speaker: Speaker, seed: int) -> list[
     return [pool[i] for i in order[:count]]
 
 
-def _say(speaker: Speaker, text: str, take: int, seed: int) -> Utterance:
-    """Draws pace, pitch, melody and level of one take."""
+def say(speaker: Speaker, text: str, take: int, seed: int) -> Utterance:
+    """Draws pace, pitch, melody and level of one take.
+
+    Args:
+        speaker: who says it.
+        text: what is said.
+        take: tells repetitions apart.
+        seed: of the corpus.
+
+    Returns:
+        The utterance, always the same one for the same arguments.
+    """
     generator = numpy_generator(seed, "manner", speaker.id, text, take)
     ending = "" if text[-1] in ".?!" else str(generator.choice(_ENDINGS))
     return Utterance(
@@ -174,7 +184,7 @@ def _running_speech(
         text = _passage(material.sentences, generator)
         while not safe([text], material.phrases):  # the phrase across two sentences
             text = _passage(material.sentences, generator)
-        yield _say(voices[i % len(voices)], text, i, seed)
+        yield say(voices[i % len(voices)], text, i, seed)
 
 
 def _passage(sentences: Sequence[str], generator: np.random.Generator) -> str:

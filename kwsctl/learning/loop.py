@@ -9,13 +9,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.swa_utils import AveragedModel
 
-from kwsctl.learning.losses import Loss
 from kwsctl.learning.schedule import Schedule
 from kwsctl.learning.workers import Workers
 from kwsctl.progress import Progress, silent
@@ -36,6 +36,22 @@ class Batch:
     rows: Tensor
 
 
+class Judged(NamedTuple):
+    """What was thought of one batch.
+
+    Attributes:
+        loss: a scalar, to be lowered.
+        right: how many clips of the batch were told right.
+    """
+
+    loss: Tensor
+    right: float
+
+
+Judge = Callable[[Any, Batch], Judged]
+"""Judges what a model gave, logits [B, L] or whatever else its training needs, by the batch it was given."""
+
+
 @dataclass(frozen=True)
 class EpochFacts:
     """What happened in one epoch.
@@ -43,13 +59,10 @@ class EpochFacts:
     Attributes:
         epoch: counted from 0.
         loss: mean over the clips.
-        accuracy: share of clips, as augmented, whose target has the highest logit; for a target of -1,
-            none may be positive.
+        accuracy: share of clips, as augmented, that were told right.
         clips: how many.
         seconds: wall time of the epoch.
         data_s: part of it spent on making batches.
-        rows: [clips] where they stand in the training set.
-        logits: [clips, L] what the model said of them while it trained.
     """
 
     epoch: int
@@ -58,14 +71,12 @@ class EpochFacts:
     clips: int
     seconds: float
     data_s: float
-    rows: Tensor
-    logits: Tensor
 
 
 def fit(
     model: nn.Module,
     batches: Callable[[int], Iterable[Batch]],
-    loss: Loss,
+    judge: Judge,
     optimizer: Optimizer,
     *,
     epochs: int,
@@ -74,15 +85,16 @@ def fit(
     first_epoch: int = 0,
     average: AveragedModel | None = None,
     workers: Workers | None = None,
+    note: Callable[[Batch, Any], None] = lambda _batch, _output: None,
     on_epoch: Callable[[EpochFacts], bool] = lambda _: False,
     progress: Progress = silent,
 ) -> None:
     """Trains a model in place.
 
     Args:
-        model: takes [B, F, T] and gives logits [B, L].
+        model: takes [B, F, T] and gives logits [B, L], or what else `judge` takes.
         batches: gives the batches of an epoch.
-        loss: of logits and targets.
+        judge: gives the loss.
         optimizer: holds the weights to change.
         epochs: how many in all.
         steps_per_epoch: for the learning rate and the progress.
@@ -90,6 +102,7 @@ def fit(
         first_epoch: where a resumed run goes on.
         average: follows the model, see `kwsctl.learning.averaging`.
         workers: device and processes; the CPU alone by default.
+        note: told what the model gave for each batch, without gradients.
         on_epoch: called after each epoch; true ends the run.
         progress: counts steps.
     """
@@ -104,14 +117,16 @@ def fit(
                 group["lr"] = learning_rate(step)
             # bfloat16 needs no loss scaling; on a CPU it is slower than float32 for nets this small.
             with torch.autocast(workers.device.type, dtype=torch.bfloat16, enabled=on_gpu):
-                logits = wrapped(batch.features)
-            value = loss(logits.float(), batch.target)
+                output = wrapped(batch.features)
+            judged = judge(output, batch)
             optimizer.zero_grad(set_to_none=True)
-            value.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+            judged.loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
             optimizer.step()
             if average is not None:
                 average.update_parameters(model)
-            tally.add(batch, logits.detach().float(), value.detach())
+            with torch.no_grad():
+                note(batch, output)
+            tally.add(len(batch.target), judged)
             progress(step + 1, epochs * steps_per_epoch, **tally.facts(epoch))
         if on_epoch(tally.close(epoch)):
             return
@@ -125,8 +140,6 @@ class _Tally:
         self.data_s = 0.0
         self.loss = self.right = 0.0
         self.clips = 0
-        self.rows: list[Tensor] = []
-        self.logits: list[Tensor] = []
 
     def timed(self, batches: Iterable[Batch]) -> Iterable[Batch]:
         """Passes batches on and counts the time that making them takes."""
@@ -136,14 +149,11 @@ class _Tally:
             yield batch
             began = time.perf_counter()
 
-    def add(self, batch: Batch, logits: Tensor, loss: Tensor) -> None:
+    def add(self, n: int, judged: Judged) -> None:
         """Counts one step."""
-        n = len(batch.target)
         self.clips += n
-        self.loss += float(loss) * n
-        self.right += float((_predicted(logits, batch.target) == batch.target).sum())
-        self.rows.append(batch.rows)
-        self.logits.append(logits.cpu())
+        self.loss += float(judged.loss.detach()) * n
+        self.right += judged.right
 
     def facts(self, epoch: int) -> dict[str, str | float]:
         """Gives what a progress bar shows."""
@@ -164,14 +174,4 @@ class _Tally:
             clips=self.clips,
             seconds=time.perf_counter() - self.began,
             data_s=self.data_s,
-            rows=torch.cat(self.rows),
-            logits=torch.cat(self.logits),
         )
-
-
-def _predicted(logits: Tensor, target: Tensor) -> Tensor:
-    """Gives the label with the highest logit; where targets may be -1, that if no logit is positive."""
-    highest = logits.max(1)
-    if bool((target >= 0).all()):
-        return highest.indices
-    return torch.where(highest.values > 0, highest.indices, -1)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as fn
 
-from kwsctl.bundle import Task
+from kwsctl.learning.loop import Batch, Judge, Judged
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 
@@ -46,14 +46,28 @@ def wake_loss(smoothing: float) -> Loss:
     return loss
 
 
-def for_task(task: Task, smoothing: float) -> Loss:
-    """Chooses the loss of a task.
+def classification(loss: Loss) -> Judge:
+    """Makes the judge of a model that gives logits.
 
     Args:
-        task: `keywords` or `wake`.
-        smoothing: see `keyword_loss`.
+        loss: of logits and targets.
 
     Returns:
-        A function of logits [B, L] and label indices [B].
+        A judge that counts a clip as right if its target has the highest logit; for a target of -1, none may
+        be positive.
     """
-    return keyword_loss(smoothing) if task == "keywords" else wake_loss(smoothing)
+
+    def judge(logits: Tensor, batch: Batch) -> Judged:
+        logits = logits.float()
+        value = loss(logits, batch.target)
+        return Judged(value, float((_predicted(logits.detach(), batch.target) == batch.target).sum()))
+
+    return judge
+
+
+def _predicted(logits: Tensor, target: Tensor) -> Tensor:
+    """Gives the label with the highest logit; where targets may be -1, that if no logit is positive."""
+    highest = logits.max(1)
+    if bool((target >= 0).all()):
+        return highest.indices
+    return torch.where(highest.values > 0, highest.indices, -1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 from collections.abc import Iterator
@@ -16,9 +17,10 @@ from kwsctl import architecture
 from kwsctl.bundle import Bundle
 from kwsctl.data.store import ClipStore
 from kwsctl.features.augmentation import augment, middle
-from kwsctl.learning import checkpoint, validation
+from kwsctl.learning import checkpoint, encoder, losses, validation
 from kwsctl.learning.averaging import moving_average
-from kwsctl.learning.loop import Batch, EpochFacts
+from kwsctl.learning.encoder import Trainee, WordSampler
+from kwsctl.learning.loop import Batch, EpochFacts, Judge
 from kwsctl.learning.noise import coloured_noise, draw_noise
 from kwsctl.learning.rendering import Renderings
 from kwsctl.learning.sampling import Sampler
@@ -63,7 +65,7 @@ class TrainingRun:
         self.checkpoint_path = out.with_suffix(".resume.safetensors")
         self.fingerprint = _fingerprint(store, options, seed)
         self.n_frames = options.features.frames(problem.clip_s)
-        self.sampler = Sampler(problem, options.shares, options.batch_size)
+        self.sampler = _sampler(problem, options)
         self.train = Renderings(
             store,
             problem.train,
@@ -78,6 +80,8 @@ class TrainingRun:
         self.train.update(0, progress)
         self.val.update(0)
         self.model = self._fresh_model().to(workers.device)
+        self.judge = self._judge(store)
+        self._seen = torch.full((len(problem.train),), -1.0)
         self.average = moving_average(self.model, options.ema_decay)
         self.optimizer = _optimizer(self.model, options)
         self.noise = self._noise_pool()
@@ -102,9 +106,15 @@ class TrainingRun:
             features = augment(power, noise, self.n_frames, self.options.augmentation, draw)
             yield Batch(features, self.sampler.target[own].to(self.workers.device), own)
 
+    def note(self, batch: Batch, output: Any) -> None:
+        """Notes how hard the windows of a batch are, for the sampler."""
+        if isinstance(self.sampler, Sampler):
+            scores = output.float().sigmoid() if self.problem.task == "wake" else output.float().softmax(1)
+            self._seen[batch.rows] = self.sampler.hardness_of(scores.cpu())
+
     def finish_epoch(self, facts: EpochFacts) -> bool:
         """Validates, logs and saves; true where the run should end early."""
-        self._note_hardness(facts)
+        self._learn_hardness()
         figures = self.validate(self.average.module)
         # Epochs are compared by the first figure.
         score = next(iter(figures.values()))
@@ -153,22 +163,23 @@ class TrainingRun:
         self.best, self.log = dict(saved.facts["best"]), list(saved.facts["log"])
         return True
 
-    def chosen_weights(self) -> dict[str, Tensor]:
-        """Gives the averaged weights to keep: of the best epoch, or of the last one."""
-        if self.options.keep == "best":
-            return self.best_weights
-        return {k: v.detach().cpu() for k, v in self.average.module.state_dict().items()}
+    def kept_figures(self) -> dict[str, float]:
+        """Gives the figures of the weights to keep on the held-out windows."""
+        kept = copy.deepcopy(self.average.module)
+        kept.load_state_dict(self._chosen_weights())
+        return self.validate(kept)
 
     def bundle(self, lineage: dict[str, Any]) -> Bundle:
-        """Makes the bundle of the weights to keep."""
+        """Makes the bundle of the weights to keep: of the network alone."""
+        weights = self._chosen_weights()
         return Bundle(
             arch=self.options.arch,
             config=dict(self.options.network),
             features=self.options.features,
             labels=self.problem.labels,
-            task=self.problem.task,
+            task="wake" if self.problem.task == "encode" else self.problem.task,
             clip_s=self.problem.clip_s,
-            weights=self.chosen_weights(),
+            weights=self.model.network_of(weights) if isinstance(self.model, Trainee) else weights,
             lineage=lineage,
         )
 
@@ -176,6 +187,12 @@ class TrainingRun:
         """Removes the files of features."""
         self.train.close()
         self.val.close()
+
+    def _chosen_weights(self) -> dict[str, Tensor]:
+        """Gives the averaged weights to keep: of the best epoch, or of the last one."""
+        if self.options.keep == "best":
+            return self.best_weights
+        return {k: v.detach().cpu() for k, v in self.average.module.state_dict().items()}
 
     def _fresh_model(self) -> nn.Module:
         torch.manual_seed(stream_seed(self.seed, "weights"))  # within train()'s fork_rng
@@ -187,6 +204,9 @@ class TrainingRun:
         features = middle(self.train.batch(rows), self.n_frames)
         model.get_buffer("standardize.mean").copy_(features.mean((0, 2)))
         model.get_buffer("standardize.std").copy_(features.std((0, 2)).clamp_min(0.1))
+        if self.problem.task == "encode":
+            n_words = int(self.problem.train.target.max()) + 1
+            return Trainee(model, n_words, len(self.problem.speakers))
         return model
 
     def _noise_pool(self) -> Tensor:
@@ -196,14 +216,19 @@ class TrainingRun:
         some = rows[:: max(1, len(rows) // NOISE_WINDOWS)]
         return torch.cat([self.train.batch(some)[:, :, : self.n_frames], made])
 
-    def _note_hardness(self, facts: EpochFacts) -> None:
-        seen = torch.full_like(self.sampler.hardness, -1.0)
-        scores = facts.logits.sigmoid() if self.problem.task == "wake" else facts.logits.softmax(1)
-        before = self.sampler.hardness
-        self.sampler.learn(facts.rows, scores)
-        seen[facts.rows] = self.sampler.hardness[facts.rows]
-        seen = self.workers.largest(seen.to(self.workers.device)).cpu()
-        self.sampler.hardness = torch.where(seen >= 0, seen, before)
+    def _learn_hardness(self) -> None:
+        """Passes on what was noted in this epoch, by all processes."""
+        seen = self.workers.largest(self._seen.to(self.workers.device)).cpu()
+        self.sampler.hardness = torch.where(seen >= 0, seen, self.sampler.hardness)
+        self._seen.fill_(-1.0)
+
+    def _judge(self, store: ClipStore) -> Judge:
+        options = self.options
+        if not isinstance(self.model, Trainee):
+            loss = losses.keyword_loss if self.problem.task == "keywords" else losses.wake_loss
+            return losses.classification(loss(options.label_smoothing))
+        speaker = encoder.speaker_indices(store, self.problem.train, self.problem.speakers)
+        return encoder.judge(self.model, options.objective or "softmax", speaker, options.speaker_weight)
 
     def _save(self) -> None:
         tensors = (
@@ -216,6 +241,12 @@ class TrainingRun:
         facts = {"fingerprint": self.fingerprint, "best": self.best, "log": self.log}
         checkpoint.Checkpoint(facts, tensors).save(self.checkpoint_path)
         write_text(self.log_path, "".join(json.dumps(line) + "\n" for line in self.log))
+
+
+def _sampler(problem: Problem, options: TrainOptions) -> Sampler | WordSampler:
+    if problem.task == "encode":
+        return WordSampler(torch.from_numpy(problem.train.target), options.batch_size)
+    return Sampler(problem, options.shares, options.batch_size)
 
 
 def _optimizer(model: nn.Module, options: TrainOptions) -> Optimizer:

@@ -76,14 +76,9 @@ class Sampler:
         batches = torch.split(shuffled, self._batch_size)
         return iter(batches[: self.steps])
 
-    def learn(self, rows: Tensor, probabilities: Tensor) -> None:
-        """Notes how much windows were taken for a keyword.
-
-        Args:
-            rows: [B] windows; the last entry counts where one is there twice.
-            probabilities: [B, L] scores.
-        """
-        self.hardness[rows] = probabilities[:, self._keywords].amax(1)
+    def hardness_of(self, probabilities: Tensor) -> Tensor:
+        """Tells how much windows were taken for a keyword: scores [B, L] to hardness [B]."""
+        return probabilities[:, self._keywords].amax(1)
 
     def _draw(self, rows: Tensor, n: int, generator: torch.Generator) -> Tensor:
         is_negative = not torch.isin(self.target[rows[:1]], self._keywords).any()

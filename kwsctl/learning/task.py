@@ -14,6 +14,7 @@ from kwsctl.bundle import Task
 from kwsctl.data.store import ClipStore
 from kwsctl.data.windows import Windows, cut, usual_length_s
 from kwsctl.errors import InputError
+from kwsctl.learning.encoder import windows_of_words
 from kwsctl.registry import did_you_mean
 from kwsctl.types import BACKGROUND, RESERVED_LABELS, SILENCE, UNKNOWN
 
@@ -25,8 +26,8 @@ class Problem:
     """What is to be learned.
 
     Attributes:
-        task: `keywords` or `wake`.
-        labels: the outputs of the model.
+        task: `keywords` or `wake`; `encode` for an encoder of words, whose targets are words and not labels.
+        labels: the outputs of the model; an encoder has none.
         keywords: those of them that are words to detect.
         clip_s: length of a window, in s.
         train: windows to learn from.
@@ -36,7 +37,7 @@ class Problem:
         held_out: how `val` was chosen, in words.
     """
 
-    task: Task
+    task: Task | Literal["encode"]
     labels: tuple[str, ...]
     keywords: tuple[str, ...]
     clip_s: float
@@ -50,7 +51,7 @@ class Problem:
 def pose(
     store: ClipStore,
     *,
-    task: Literal["auto", "keywords", "wake"] = "auto",
+    task: Literal["auto", "keywords", "wake", "encode"] = "auto",
     keywords: Sequence[str] = (),
     clip_s: float | None = None,
     exclude_speakers: Sequence[str] = (),
@@ -72,6 +73,8 @@ def pose(
     """
     kept = _without(store, exclude_speakers)
     train, val, held_out = _split(store, kept)
+    if task == "encode":
+        return _encode(store, train, val, held_out, clip_s)
     words = _keywords(store, train, keywords)
     chosen: Task = ("wake" if len(words) == 1 else "keywords") if task == "auto" else task
     labels = words if chosen == "wake" else words + _classes_of_others(store, train, words)
@@ -89,6 +92,24 @@ def pose(
         train=windows,
         val=cut(store, val, target_of, frozenset(words), length_s),
         background=np.flatnonzero(is_background),
+        speakers=tuple(sorted(s for s in speakers if s is not None)),
+        held_out=held_out,
+    )
+
+
+def _encode(
+    store: ClipStore, train: NDArray[np.int64], val: NDArray[np.int64], held_out: str, clip_s: float | None
+) -> Problem:
+    windows, held_out_windows, length_s = windows_of_words(store, train, val, clip_s)
+    speakers = {store.clips[i].speaker for i in windows.clip}
+    return Problem(
+        task="encode",
+        labels=(),
+        keywords=(),
+        clip_s=length_s,
+        train=windows,
+        val=held_out_windows,
+        background=np.flatnonzero([store.clips[i].label in (BACKGROUND, SILENCE) for i in windows.clip]),
         speakers=tuple(sorted(s for s in speakers if s is not None)),
         held_out=held_out,
     )

@@ -39,7 +39,7 @@ def held_out_thresholds(
         The threshold of each keyword; empty if nothing was held out that a threshold could rest on.
     """
     held_out = _only_held_out(store, problem)
-    if not len(held_out.where(split="val", labels=problem.keywords)):
+    if not problem.keywords or not len(held_out.where(split="val", labels=problem.keywords)):
         return {}
     found = evaluate(
         bundle,

@@ -15,7 +15,7 @@ from kwsctl import __version__, architecture
 from kwsctl.bundle import Bundle
 from kwsctl.data.store import ClipStore
 from kwsctl.errors import InputError
-from kwsctl.learning import losses, task
+from kwsctl.learning import task
 from kwsctl.learning.loop import fit
 from kwsctl.learning.run import TrainingRun
 from kwsctl.learning.schedule import warmup_cosine
@@ -111,7 +111,7 @@ def train(
     with place as own, torch.random.fork_rng(devices=[]):
         problem = task.pose(
             store,
-            task=options.task,
+            task=options.kind,
             keywords=options.keywords,
             clip_s=options.clip_s,
             exclude_speakers=options.exclude_speakers,
@@ -141,7 +141,7 @@ def _train(
     fit(
         run.model,
         run.batches,
-        losses.for_task(run.problem.task, options.label_smoothing),
+        run.judge,
         run.optimizer,
         epochs=options.epochs,
         steps_per_epoch=steps,
@@ -151,6 +151,7 @@ def _train(
         first_epoch=resumed_from,
         average=run.average,
         workers=run.workers,
+        note=run.note,
         on_epoch=run.finish_epoch,
         progress=progress if run.workers.leads else silent,
     )
@@ -194,7 +195,7 @@ def _result(run: TrainingRun, bundle: Bundle, out: Path, resumed_from: int) -> T
         train_s=seconds,
         clips_per_s=clips / seconds,
         data_share=sum(line["data_share"] * line["seconds"] for line in run.log) / seconds,
-        val=run.validate(model.to(run.workers.device)),
+        val=run.kept_figures(),
         held_out=run.problem.held_out,
         thresholds=dict(bundle.thresholds),
         log=run.log_path,

@@ -24,7 +24,9 @@ class TrainOptions:
         arch: file in `models/`.
         network: fields of the architecture's `Config`.
         features: how audio becomes features.
-        task: `auto` is `wake` for a single keyword, else `keywords`.
+        task: `auto` is `wake` for a single keyword, `encode` with an objective, else `keywords`.
+        objective: file in `learning/objectives/`: train an encoder for words that it has never heard.
+        speaker_weight: of telling speakers apart beside words, for encoders that have a speaker embedding.
         keywords: labels to detect; by default all but the reserved ones.
         clip_s: length of audio the network sees, in s; by default what nearly all keywords need.
         exclude_speakers: who must not be learned from.
@@ -51,7 +53,9 @@ class TrainOptions:
     arch: str = "tcresnet"
     network: Mapping[str, Any] = field(default_factory=dict)
     features: FeatureSpec = field(default_factory=FeatureSpec)
-    task: Literal["auto", "keywords", "wake"] = "auto"
+    task: Literal["auto", "keywords", "wake", "encode"] = "auto"
+    objective: str | None = None
+    speaker_weight: float = 0.1
     keywords: tuple[str, ...] = ()
     clip_s: float | None = None
     exclude_speakers: tuple[str, ...] = ()
@@ -78,6 +82,16 @@ class TrainOptions:
         for name in ("epochs", "batch_size"):
             if getattr(self, name) < 1:
                 raise InputError(f"{name} = {getattr(self, name)} trains nothing.", "Use at least 1.")
+        if self.objective and self.task not in ("auto", "encode"):
+            raise InputError(
+                f"The objective {self.objective!r} is for encoders, not for the task {self.task!r}.",
+                "Leave one of them out.",
+            )
+
+    @property
+    def kind(self) -> Literal["auto", "keywords", "wake", "encode"]:
+        """The task: an objective is one of encoders."""
+        return "encode" if self.objective else self.task
 
     @property
     def peak_rate(self) -> float:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Literal
 
 import numpy as np
 import torch
 from sklearn.metrics import average_precision_score, roc_curve
 from torch import Tensor, nn
+from torch.nn import functional as fn
 
 from kwsctl.bundle import Task
 
 BATCH = 256
 FAR = 0.01
+SHOTS = 3
 
 
 def logits_of(model: nn.Module, features: Iterator[Tensor], device: torch.device) -> Tensor:
@@ -22,17 +25,20 @@ def logits_of(model: nn.Module, features: Iterator[Tensor], device: torch.device
         return torch.cat([model(batch.to(device)).float().cpu() for batch in features])
 
 
-def compare_by(task: Task, logits: Tensor, target: Tensor) -> dict[str, float]:
+def compare_by(task: Task | Literal["encode"], logits: Tensor, target: Tensor) -> dict[str, float]:
     """Gives the figures of held-out windows; the first one is what epochs are compared by.
 
     Args:
-        task: keyword sets are compared by accuracy, wake words by average precision.
-        logits: [N, L].
+        task: keyword sets are compared by accuracy, wake words by average precision, encoders by what three
+            clips of a held-out word find.
+        logits: [N, L]; embeddings [N, E] of length one for an encoder.
         target: [N] label indices, -1 for none.
 
     Returns:
         Figures by name.
     """
+    if task == "encode":
+        return few_shot(logits, target)
     if task == "keywords":
         known = target >= 0
         right = (logits[known].argmax(1) == target[known]).float()
@@ -45,6 +51,37 @@ def compare_by(task: Task, logits: Tensor, target: Tensor) -> dict[str, float]:
     return {
         "average_precision": float(np.mean(precision)),
         "detected_at_far_1pct": float(np.mean([_detected(wanted[:, i], logits[:, i]) for i in present])),
+    }
+
+
+def few_shot(embedding: Tensor, target: Tensor) -> dict[str, float]:
+    """Enrols each word with its first three clips and looks for the others among all clips of other words.
+
+    Args:
+        embedding: [N, E] of length one.
+        target: [N] index of the word.
+
+    Returns:
+        Share of clips found where 1 % of those of other words pass, and the equal error rate.
+    """
+    cosines, wanted = [], []
+    for word in torch.unique(target):
+        own = torch.nonzero(target == word)[:, 0]
+        if len(own) <= SHOTS:
+            continue
+        prototype = fn.normalize(embedding[own[:SHOTS]].mean(0), dim=0)
+        asked = torch.ones(len(target), dtype=torch.bool)
+        asked[own[:SHOTS]] = False
+        cosines.append((embedding @ prototype)[asked])
+        wanted.append((target == word)[asked])
+    if not cosines:
+        return {"found_at_far_1pct": float("nan")}
+    score, is_word = torch.cat(cosines), torch.cat(wanted)
+    false_alarm_rate, detection_rate, _ = roc_curve(is_word, score)
+    crossing = np.argmin(np.abs(false_alarm_rate - (1 - detection_rate)))
+    return {
+        "found_at_far_1pct": float(detection_rate[false_alarm_rate <= FAR].max()),
+        "equal_error_rate": float((false_alarm_rate[crossing] + 1 - detection_rate[crossing]) / 2),
     }
 
 

@@ -81,7 +81,7 @@ def test_a_stream_scores_as_one_long_pass_with_a_sliding_window(name: str, piece
         trunk = model.trunk(x)
         trunk = trunk if trunk.ndim == 3 else trunk.mean(2)
         windows = nn.functional.avg_pool1d(trunk, stream.window, 1).transpose(1, 2)
-        wanted = model.head(windows)
+        wanted = model.head(model.pooled(windows) if hasattr(model, "pooled") else windows)
     told = torch.cat(found, 1)
     # What looks ahead beyond the end has not been told yet, by as much as the stated delay.
     missing = wanted.shape[1] - told.shape[1]

@@ -59,7 +59,7 @@ def test_what_was_taken_for_a_keyword_is_drawn_more_often(words: Problem) -> Non
     scores = torch.zeros(500, 4)
     scores[:25, 1] = 0.9  # taken for "b"
     scores[25:, 2] = 0.9  # rightly taken for unknown: not hard
-    sampler.learn(unknown, scores)
+    sampler.hardness[unknown] = sampler.hardness_of(scores)
     drawn = rows_of(sampler)
     hard = int(((drawn >= 100) & (drawn < 125)).sum())
     assert hard >= 10  # 2.5 if drawn evenly
