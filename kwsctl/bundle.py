@@ -11,7 +11,7 @@ import dataclasses
 import functools
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -27,6 +27,8 @@ from kwsctl.storage import write_bytes
 from kwsctl.types import FeatureSpec
 
 FORMAT = 1
+LOW_RANK_UP, LOW_RANK_DOWN = ":up", ":down"
+"""Ends of the names of two thin matrices in a Delta whose product is the change of a weight."""
 Task = Literal["keywords", "wake"]
 
 
@@ -36,7 +38,8 @@ class Delta:
 
     Attributes:
         base_sha256: of the bundle it changes.
-        changes: per weight name, what to add.
+        changes: per weight name, what to add; or, under the name with `LOW_RANK_UP` and `LOW_RANK_DOWN`, two
+            matrices [outputs, r] and [r, everything else] whose product is to be added.
         added_labels: labels appended to the head; the rows are in `changes` of the grown shape.
         n_clips: how many clips it was learned from.
         made_by: method and options, as JSON-able values.
@@ -127,7 +130,7 @@ class Bundle:
                 "Use the bundle it was made on, or make it again on this one.",
             )
         weights = dict(self.weights)
-        for name, change in delta.changes.items():
+        for name, change in _dense(delta.changes, weights):
             weights[name] = _grown(name, weights, change, len(delta.added_labels)) + change
         lineage = dict(self.lineage) | {"parent": self.sha256, "made_by": dict(delta.made_by)}
         return dataclasses.replace(
@@ -264,6 +267,17 @@ def _unpack(path: Path, kind: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
     if found != kind:
         raise BundleError(f"{path} holds a {found}, not a {kind}.", remedy)
     return tensors, header
+
+
+def _dense(changes: Mapping[str, Tensor], weights: Mapping[str, Tensor]) -> Iterator[tuple[str, Tensor]]:
+    """Yields each change in the shape of its weight, multiplying low-rank ones out."""
+    for name, change in changes.items():
+        if name.endswith(LOW_RANK_UP):
+            weight = name.removesuffix(LOW_RANK_UP)
+            product = change @ changes[weight + LOW_RANK_DOWN]
+            yield weight, product.view(weights[weight].shape) if weight in weights else product
+        elif not name.endswith(LOW_RANK_DOWN):
+            yield name, change
 
 
 def _grown(name: str, weights: Mapping[str, Tensor], change: Tensor, n_added: int) -> Tensor:

@@ -34,22 +34,37 @@ def speech_span(samples: NDArray[np.float32], rate_hz: int) -> tuple[int, int]:
     Returns:
         First sample of the speech and the one after its last; the whole clip if nothing stands out.
     """
+    spans = speech_spans(samples, rate_hz)
+    if not spans:
+        return 0, len(samples)
+    return max(spans, key=lambda span: float(np.square(samples[span[0] : span[1]], dtype=np.float64).sum()))
+
+
+def speech_spans(samples: NDArray[np.float32], rate_hz: int) -> list[tuple[int, int]]:
+    """Finds all connected speech.
+
+    Args:
+        samples: [S] at `rate_hz`.
+        rate_hz: sample rate, in Hz.
+
+    Returns:
+        Of each stretch the first sample and the one after its last; none if nothing stands out.
+    """
     levels_db = _levels_db(samples, rate_hz)
     if not len(levels_db):
-        return 0, len(samples)
+        return []
     peak = levels_db.max()
     floor = _noise_floor_db(levels_db)
     if peak - floor < _LEAST_SPEECH_DB:
-        return 0, len(samples)
+        return []
     active = levels_db > floor + max(_LEAST_RISE_DB, _RISE_SHARE * (peak - floor))
     runs = [run for run in _runs(active) if (run[1] - run[0]) * _HOP_S >= _SHORTEST_S]
-    if not runs:
-        return 0, len(samples)
-    energy = 10 ** (levels_db / 10)
-    first, last = max(_bridged(runs), key=lambda run: float(energy[run[0] : run[1]].sum()))
-    begin = round((first * _HOP_S - _MARGIN_S) * rate_hz)
-    end = round(((last - 1) * _HOP_S + _FRAME_S + _MARGIN_S) * rate_hz)
-    return max(0, begin), min(len(samples), end)
+    spans = []
+    for first, last in _bridged(runs):
+        begin = round((first * _HOP_S - _MARGIN_S) * rate_hz)
+        end = round(((last - 1) * _HOP_S + _FRAME_S + _MARGIN_S) * rate_hz)
+        spans.append((max(0, begin), min(len(samples), end)))
+    return spans
 
 
 def _levels_db(samples: NDArray[np.float32], rate_hz: int) -> NDArray[np.float64]:

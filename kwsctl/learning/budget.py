@@ -1,0 +1,62 @@
+"""Chooses a threshold for a budget of false alarms, also one that is rarer than the negatives can show."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+WORDS_PER_HOUR = 9_000  # of running speech without a pause, 150 a minute
+TAIL_SHARE = 0.1
+ENOUGH_ABOVE = 5  # negatives above a threshold that make their share a measurement
+
+
+def far_of(fa_per_hour: float) -> float:
+    """Turns false alarms in an hour of running speech into a share of words.
+
+    Args:
+        fa_per_hour: budget.
+
+    Returns:
+        Share of words that may be taken for the keyword.
+    """
+    return fa_per_hour / WORDS_PER_HOUR
+
+
+def threshold_for(margins: Floats, far: float) -> float:
+    """Finds the margin that a share of the negatives passes.
+
+    Where the negatives are too few to show so small a share, their upper tenth is continued as an exponential
+    tail (peaks over a threshold, Pickands 1975).
+
+    Args:
+        margins: [N] of negatives, at least 20.
+        far: the share.
+
+    Returns:
+        The margin.
+    """
+    if far * len(margins) >= ENOUGH_ABOVE:
+        return float(np.quantile(margins, 1 - far))
+    start = float(np.quantile(margins, 1 - TAIL_SHARE))
+    excess = float(np.mean(margins[margins > start] - start))
+    return start + excess * float(np.log(TAIL_SHARE / far))
+
+
+def share_above(margins: Floats, threshold: float) -> float:
+    """Gives the share of negatives above a margin, by the same tail.
+
+    Args:
+        margins: [N] of negatives.
+        threshold: a margin.
+
+    Returns:
+        The share.
+    """
+    n_above = int((margins >= threshold).sum())
+    if n_above >= ENOUGH_ABOVE:
+        return n_above / len(margins)
+    start = float(np.quantile(margins, 1 - TAIL_SHARE))
+    excess = float(np.mean(margins[margins > start] - start))
+    return TAIL_SHARE * float(np.exp(-max(0.0, threshold - start) / excess)) if excess > 0 else 0.0
