@@ -5,6 +5,7 @@ KwsctlError              exit code 1
 ├── ManifestError        exit code 2: a manifest with bad rows, or speakers in two splits
 ├── SourceError          a download or archive that failed, or whose sha256 differs
 ├── BundleError          a model file that is corrupt, newer than this version, or of another base
+├── ProfileError         a person's profile that is encrypted, damaged, or of another base
 ├── ExtensionError       exit code 2: an unknown architecture, recipe, ... or a missing extra
 ├── ParityError          exit code 3: two forms of one model disagree
 └── DeviceError          a microphone, accelerator or runtime that is not there
@@ -50,6 +51,10 @@ class SourceError(KwsctlError):
 
 class BundleError(KwsctlError):
     """A model file that is corrupt, newer than this version, or of another base."""
+
+
+class ProfileError(KwsctlError):
+    """A person's profile that is encrypted, damaged, changed meanwhile, or of another base."""
 
 
 class ExtensionError(KwsctlError):

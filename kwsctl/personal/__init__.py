@@ -1,0 +1,1 @@
+"""What is kept about a person: the profile as a chain of links, its encryption, and the ledger."""
