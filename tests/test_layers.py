@@ -20,6 +20,7 @@ LAYERS = [
     {"architecture", "bundle"},
     {"evaluation"},
     {"learning"},
+    {"personal"},
     {"report"},
     {"diagnosis"},
     {"cli"},
@@ -63,7 +64,9 @@ def test_every_package_is_listed_for_the_wheel() -> None:
     assert listed == present
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["train", "--help"], ["data", "--help"], ["--version"]])
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["train", "--help"], ["data", "--help"], ["users", "--help"], ["--version"]]
+)
 def test_help_does_not_import_torch(arguments: list[str]) -> None:
     code = (
         "import sys; from kwsctl.cli.app import main\n"
