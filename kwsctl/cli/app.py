@@ -8,7 +8,7 @@ from typing import Annotated, cast
 import typer
 
 from kwsctl import __version__
-from kwsctl.cli import console, data, doctor, evaluate, train
+from kwsctl.cli import console, data, doctor, evaluate, train, users
 from kwsctl.errors import InputError, KwsctlError
 
 # Typer brings its own click and exports only this subclass.
@@ -23,6 +23,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(data.app, name="data")
+app.add_typer(users.app, name="users")
 app.command("train")(train.train_command)
 app.command("evaluate")(evaluate.evaluate_command)
 app.command("doctor")(doctor.doctor_command)

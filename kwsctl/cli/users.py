@@ -1,0 +1,98 @@
+"""`kwsctl users`: who is enrolled on this device, what is kept about them, and taking it back."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from kwsctl.cli import console, parameters
+from kwsctl.cli.passphrase import KeyFile, Passphrase, resolve_key
+from kwsctl.home import home as home_folder
+
+app = typer.Typer(help="List, show, undo and forget personal profiles.", no_args_is_help=True)
+
+User = Annotated[
+    str, typer.Argument(metavar="USER", help="Name given at enrolment, see `kwsctl users list`.")
+]
+
+
+@app.command("list")
+def list_command(home: parameters.Home = None, json: parameters.Json = False) -> None:
+    """List who is enrolled, with their keywords.
+
+    Example: `kwsctl users list`
+    """
+    from kwsctl.personal.overview import listed
+    from kwsctl.report.users_table import list_table
+
+    found = {"users": listed(home_folder(home))}
+    console.show(found, as_json=json, render=lambda found: list_table(found["users"]))
+
+
+@app.command("show")
+def show_command(
+    user: User,
+    passphrase: Passphrase = False,
+    key_file: KeyFile = None,
+    home: parameters.Home = None,
+    json: parameters.Json = False,
+) -> None:
+    """Show what is kept about a person: keywords, thresholds, what to expect, and each step that led there.
+
+    Example: `kwsctl users show anna`
+    """
+    from kwsctl.personal.overview import shown
+    from kwsctl.report.users_table import user_table
+
+    key = resolve_key(passphrase, key_file)
+    console.show(shown(home_folder(home), user, key), as_json=json, render=user_table)
+
+
+@app.command("undo")
+def undo_command(
+    user: User,
+    passphrase: Passphrase = False,
+    key_file: KeyFile = None,
+    home: parameters.Home = None,
+    json: parameters.Json = False,
+) -> None:
+    """Take back the newest enrolment or adaptation of a person.
+
+    Example: `kwsctl users undo anna`
+    """
+    from kwsctl.personal.profile import undo
+    from kwsctl.report.users_table import undone_table
+
+    left = undo(home_folder(home), user, resolve_key(passphrase, key_file))
+    facts = {
+        "user": user,
+        "undone": 1 + (left.links if left else 0),
+        "links": left.links if left else 0,
+        "keywords": list(left.keywords) if left else [],
+    }
+    console.show(facts, as_json=json, render=undone_table)
+
+
+@app.command("forget")
+def forget_command(
+    user: User,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    home: parameters.Home = None,
+    json: parameters.Json = False,
+) -> None:
+    """Remove all that is kept about a person; this needs no passphrase and cannot be undone.
+
+    Example: `kwsctl users forget anna`
+    """
+    from kwsctl.personal import folder
+    from kwsctl.personal.profile import forget
+    from kwsctl.report.users_table import forgotten_table
+
+    place = folder.existing(home_folder(home), user)
+    question = f"Remove {len(folder.files(place))} files of {user} in {place}?"
+    if not (yes or json) and not typer.confirm(question, err=True):
+        console.note("Nothing was removed.")
+        raise typer.Exit(console.EXIT_FAILED)
+    facts = {"user": user, "removed": forget(home_folder(home), user)}
+    console.show(facts, as_json=json, render=forgotten_table)
