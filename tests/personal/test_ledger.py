@@ -4,7 +4,7 @@ import datetime
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kwsctl.errors import InputError, ProfileError
@@ -110,6 +110,7 @@ def stored(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return home
 
 
+@settings(max_examples=30)
 @given(st.floats(0, 1, exclude_max=True), st.integers(1, 255))
 def test_a_sealed_line_never_comes_back_as_another(stored: Path, where: float, by: int) -> None:
     path = stored / "users/anna/ledger.jsonl"

@@ -3,12 +3,13 @@ from __future__ import annotations
 import dataclasses
 import json
 import struct
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kwsctl.errors import InputError, ProfileError
@@ -148,6 +149,24 @@ def test_what_another_process_enrolled_is_not_lost(home: Path) -> None:
     with pytest.raises(ProfileError, match="changed, undone or forgotten meanwhile"):
         profile.save(home, again(mine, base, 0.6))
     assert profile.load(home, "anna").keywords["open sesame"].threshold == 0.5
+
+
+def test_of_several_that_save_at_once_one_does_and_the_others_are_told(home: Path) -> None:
+    base = bundle()
+    profile.save(home, enrolled())
+    found = profile.load(home, "anna")
+
+    def attempt(threshold: float) -> bool:
+        try:
+            profile.save(home, again(found, base, threshold))
+        except ProfileError:
+            return False
+        return True
+
+    with ThreadPoolExecutor(8) as pool:
+        done = list(pool.map(attempt, [n / 10 for n in range(1, 9)]))
+    assert sum(done) == 1
+    assert profile.load(home, "anna").keywords["open sesame"].threshold == (1 + done.index(True)) / 10
 
 
 def test_who_was_forgotten_is_not_brought_back(home: Path) -> None:
@@ -290,6 +309,7 @@ def stored(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return profile.save(tmp_path_factory.mktemp("stored"), enrolled(), KEYS[1])
 
 
+@settings(max_examples=30)
 @given(st.floats(0, 1, exclude_max=True), st.integers(1, 255))
 def test_a_byte_changed_anywhere_in_a_sealed_file_is_found(stored: Path, where: float, by: int) -> None:
     whole = stored.read_bytes()
