@@ -21,6 +21,7 @@ LAYERS = [
     {"evaluation"},
     {"learning"},
     {"personal"},
+    {"bench"},
     {"report"},
     {"diagnosis"},
     {"cli"},

@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console, RenderableType
+from rich.live import Live
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.text import Text
 
 from kwsctl.errors import KwsctlError
 from kwsctl.progress import Progress as ReportProgress
@@ -52,6 +54,13 @@ def fail(error: KwsctlError) -> int:
     hint = f" [dim]{escape(error.hint)}[/]" if error.hint else ""
     _err.print(f"[red]error:[/] {escape(error.message)}{hint}", soft_wrap=True)
     return error.exit_code
+
+
+@contextlib.contextmanager
+def live_line() -> Iterator[Callable[[str], None]]:
+    """Shows a line on stderr that the block may change as often as it likes; it is gone afterwards."""
+    with Live(console=_err, transient=True, auto_refresh=False) as live:
+        yield lambda text: live.update(Text(text), refresh=True)
 
 
 @contextlib.contextmanager

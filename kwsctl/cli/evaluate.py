@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from kwsctl.cli import console, parameters
+from kwsctl.cli import passphrase as secrets
 from kwsctl.errors import InputError
 from kwsctl.home import home as home_folder
 from kwsctl.options import resolve
+
+if TYPE_CHECKING:
+    from kwsctl.bundle import Bundle
+    from kwsctl.personal.encryption import Key
 
 
 def evaluate_command(
     data: Annotated[Path, typer.Option("--data", help="Manifest of labelled clips.")],
     model: parameters.Model = None,
+    user: Annotated[str | None, typer.Option(help="Measure this person's model.")] = None,
     split: Annotated[str, typer.Option(help="Which clips: train, val or test.")] = "test",
     background: Annotated[
         list[Path] | None,
@@ -30,6 +36,8 @@ def evaluate_command(
         float | None,
         typer.Option(help="Exit with 3 if accuracy, or detection rate of a wake word, is below this share."),
     ] = None,
+    passphrase: secrets.Passphrase = False,
+    key_file: secrets.KeyFile = None,
     config: parameters.Config = None,
     assignments: parameters.Assignments = None,
     seed: parameters.Seed = 0,
@@ -61,10 +69,18 @@ def evaluate_command(
     from kwsctl.report.evaluation_table import table
 
     folder = home_folder(home)
-    bundle, origin = parameters.resolve_model(model, folder)
+    enrolled: tuple[str, ...] = ()
+    if user is None:
+        bundle, origin = parameters.resolve_model(model, folder)
+    else:
+        bundle, origin, enrolled = _personal(user, model, folder, secrets.resolve_key(passphrase, key_file))
     console.note(f"Model: {origin}")
     with console.progress_bar("Preparing") as progress:
         store = prepared(data, folder, progress, rate_hz=bundle.features.sample_rate_hz)
+    if enrolled:
+        store, n_left_out = store.without(enrolled)
+        if n_left_out:
+            console.note(f"{n_left_out} clips are left out: {user} enrolled them.")
     with console.progress_bar("Evaluating") as progress:
         found = evaluate(
             bundle,
@@ -84,6 +100,19 @@ def evaluate_command(
         console.warn(warning)
     if fail_under is not None:
         _check(found.headline, fail_under)
+
+
+def _personal(
+    user: str, model: Path | None, home: Path, key: Key | None
+) -> tuple[Bundle, str, tuple[str, ...]]:
+    """Loads a person's model, and the sha256 of the clips it was enrolled with."""
+    from kwsctl.bundle import load
+    from kwsctl.personal import profile as profiles
+    from kwsctl.personal.model import personal_bundle
+
+    found = profiles.load(home, user, key)
+    base = parameters.base_named(found.base) if model is None else load(model)
+    return personal_bundle(found, base), f"{found.base} as {user} enrolled it", found.enrolled
 
 
 def _check(headline: float | None, fail_under: float) -> None:

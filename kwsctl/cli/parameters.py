@@ -30,8 +30,14 @@ Model = Annotated[
 ]
 
 
-def pretrained_bundle() -> Path:
-    """Finds the bundle that is shipped with kwsctl.
+COMMANDS, ENCODER, NEGATIVES = "commands-44.safetensors", "any-word.safetensors", "any-word.negatives"
+
+
+def shipped(name: str) -> Path:
+    """Finds a file that is shipped with kwsctl.
+
+    Args:
+        name: of the file in `models/pretrained/`.
 
     Returns:
         The file.
@@ -39,11 +45,58 @@ def pretrained_bundle() -> Path:
     Raises:
         BundleError: the installation lacks it.
     """
-    folder = Path(str(importlib.resources.files("kwsctl.models") / "pretrained"))
-    bundles = sorted(folder.glob("*.safetensors"))
-    if not bundles:
-        raise BundleError(f"No bundle is shipped in {folder}.", "Reinstall kwsctl, or give --model.")
-    return bundles[0]
+    path = Path(str(importlib.resources.files("kwsctl.models") / "pretrained" / name))
+    if not path.is_file():
+        raise BundleError(f"{path} is not there.", "Reinstall kwsctl, or give --model.")
+    return path
+
+
+def pretrained_bundle() -> Path:
+    """Finds the bundle of keywords that is shipped with kwsctl."""
+    return shipped(COMMANDS)
+
+
+def base_for(model: Path | None, keyword: str, home: Path) -> tuple[Bundle, str]:
+    """Loads the model that a keyword is enrolled on.
+
+    Args:
+        model: the value of `--model`.
+        keyword: what is enrolled.
+        home: the home folder.
+
+    Returns:
+        The bundle, and how to name it: what was given, else the one trained last if it knows the keyword,
+        else the shipped encoder for new words.
+
+    Raises:
+        BundleError: missing, corrupt, or from a newer version.
+    """
+    from kwsctl import bundle
+
+    current = home_folder.current_bundle(home)
+    if model is not None:
+        return bundle.load(model), str(model.resolve())
+    if current is not None and keyword in (found := bundle.load(current)).labels:
+        return found, str(current.resolve())
+    return bundle.load(shipped(ENCODER)), ENCODER
+
+
+def base_named(name: str) -> Bundle:
+    """Loads the bundle that a profile was made on.
+
+    Args:
+        name: as the profile has it: a path, or the name of a shipped file.
+
+    Returns:
+        The bundle.
+
+    Raises:
+        BundleError: it is not there any more.
+    """
+    from kwsctl import bundle
+
+    path = Path(name)
+    return bundle.load(path if path.is_absolute() else shipped(name))
 
 
 def resolve_model(model: Path | None, home: Path) -> tuple[Bundle, str]:

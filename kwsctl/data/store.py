@@ -10,6 +10,7 @@ after it the new one. A sample stands for `sample / FULL_SCALE`, in [-1, 1).
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import fcntl
 import functools
 import hashlib
@@ -32,6 +33,9 @@ __all__ = ["FULL_SCALE", "ClipStore", "Rejection", "open_store", "prepare"]
 
 _FORMAT = 1
 _INDEX = "index.json"
+
+NO_SPLIT = ""
+"""Split of clips that must not be used."""
 
 
 @dataclass(frozen=True)
@@ -104,6 +108,22 @@ class ClipStore:
             and (speakers is None or clip.speaker in speakers)
         )
         return np.fromiter(found, dtype=np.int64)
+
+    def without(self, sha256: Collection[str]) -> tuple[ClipStore, int]:
+        """Takes recordings out of every split, such as those that a person enrolled with.
+
+        Args:
+            sha256: of their files.
+
+        Returns:
+            The store, in which they are in no split, and how many clips these are.
+        """
+        clips = tuple(
+            dataclasses.replace(clip, split=NO_SPLIT) if clip.sha256 in sha256 else clip
+            for clip in self.clips
+        )
+        n = sum(clip.split == NO_SPLIT for clip in clips)
+        return dataclasses.replace(self, clips=clips), n
 
 
 def prepare(

@@ -42,15 +42,15 @@ class EnrollOptions:
     Attributes:
         method: file in `learning/adapters/`, or `auto`.
         policy: `biased`: others who say the keyword are neutral; `only`: they are refused.
-        fa_per_hour: budget of false alarms in an hour of running speech.
-        far: budget as a share of words that are not the keyword, in the place of `fa_per_hour`.
+        far: budget of false alarms as a share of words that are not the keyword.
+        fa_per_hour: budget in an hour of speech without a pause, in the place of `far`.
         seed: of everything random.
     """
 
     method: str = "auto"
     policy: Policy = "biased"
-    fa_per_hour: float = 0.5
-    far: float | None = None
+    far: float = 0.002
+    fa_per_hour: float | None = None
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -64,7 +64,7 @@ class EnrollOptions:
     @property
     def budget(self) -> float:
         """Share of words that may be taken for the keyword."""
-        return far_of(self.fa_per_hour) if self.far is None else self.far
+        return self.far if self.fa_per_hour is None else far_of(self.fa_per_hour)
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from kwsctl.bundle import Bundle
 from kwsctl.errors import KwsctlError
 from kwsctl.features.augmentation import middle
 from kwsctl.features.logmel import mel_power
-from kwsctl.learning.adapters._enrolment import MILD, direction, embed
+from kwsctl.learning.adapters._enrolment import MILD, direction, embed, has_unit_length
 from kwsctl.storage import sha256_of
 
 SHORTEST_S = 0.2
@@ -124,7 +124,7 @@ def outliers(base: Bundle, takes: Sequence[Take]) -> list[int]:
     if len(takes) < 3:  # of two that differ, nobody knows which one is wrong
         return []
     found = embed(base.model(), middle(torch.stack([t.power for t in takes]), base.n_frames))
-    if not _unit(found):
+    if not has_unit_length(found):
         return []
     unlike = []
     for i in range(len(takes)):
@@ -132,11 +132,6 @@ def outliers(base: Bundle, takes: Sequence[Take]) -> list[int]:
         if likeness < UNLIKE:
             unlike.append((likeness, i))
     return [i for _, i in sorted(unlike)][: (len(takes) - 1) // 2]
-
-
-def _unit(embeddings: Tensor) -> bool:
-    """Whether embeddings have length one, so that cosines mean the same everywhere."""
-    return bool((embeddings.norm(dim=1) - 1).abs().max() < 1e-3)
 
 
 def _fault(samples: NDArray[np.float32], base: Bundle) -> str:

@@ -133,22 +133,19 @@ def load(path: Path) -> StoredNegatives:
         raise BundleError(f"{path} holds no stored negatives: {error}.", remedy) from None
 
 
-def spread(
-    labels: Sequence[str], speakers: Sequence[str | None], count: int, seed: NDArray[np.int64]
-) -> list[int]:
-    """Chooses rows so that words, and within words speakers, come in turn.
+def spread(labels: Sequence[str], count: int, order: NDArray[np.int64]) -> list[int]:
+    """Chooses rows so that labels come in turn.
 
     Args:
         labels: [N] what was said.
-        speakers: [N] by whom.
         count: how many to choose at most.
-        seed: [N] an order in which equal candidates are taken.
+        order: [N] in which candidates of a label are taken.
 
     Returns:
         Rows, sorted.
     """
     rows_of: dict[str, list[int]] = {}
-    for row in seed:
+    for row in order:
         rows_of.setdefault(labels[row], []).append(int(row))
     chosen: list[int] = []
     while rows_of and len(chosen) < count:

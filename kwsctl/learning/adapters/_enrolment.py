@@ -19,6 +19,7 @@ MILD = Augmentation(
     shift_frames=8, speed=0.08, warp=0.03, gain_db=6.0, noise_share=0.0, time_masks=0, mel_masks=0
 )
 BATCH = 256
+UNIT_TOLERANCE = 1e-3
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,3 +137,8 @@ def rivals(task: str, logits: Tensor, row: int) -> Tensor:
 def direction(embeddings: Tensor) -> Tensor:
     """Gives the [E] direction of the mean of normalized embeddings [K, E]."""
     return fn.normalize(fn.normalize(embeddings, dim=1).mean(0), dim=0)
+
+
+def has_unit_length(embeddings: Tensor) -> bool:
+    """Tells whether embeddings [K, E] have length one, so that cosines mean the same everywhere."""
+    return bool((embeddings.norm(dim=1) - 1).abs().max() < UNIT_TOLERANCE)

@@ -63,11 +63,11 @@ def prototype_row(task: Enrolment, found: Evidence) -> Row:
     """
     clips = found.positive[: len(task.power)]
     head = task.head
-    if len(task.base.labels):
-        usual = float(head.weight.norm(dim=1).mean())
-    else:
-        usual = SHARPNESS / float(clips.norm(dim=1).mean())
-    mean = direction(clips)
+    # Embeddings that are not of length one have a mean that every word shares, and that says nothing.
+    shared = torch.zeros_like(clips[0]) if has_unit_length(clips) else found.negative.mean(0)
+    mean = direction(clips - shared)
+    spread = float((clips - shared).norm(dim=1).mean())
+    usual = float(head.weight.norm(dim=1).mean()) if len(task.base.labels) else SHARPNESS / spread
     if not task.is_new:
         mean = fn.normalize(len(clips) * mean + 2 * fn.normalize(head.weight[task.row], dim=0), dim=0)
     start = Row(usual * mean, torch.zeros(()))

@@ -1,0 +1,1 @@
+"""What `kwsctl bench` measures: whole protocols over many people, each printed as a table and a picture."""

@@ -1,0 +1,374 @@
+"""The chart that few-shot personalization is about: how well people are heard before and after enrolment.
+
+The global model never heard the people it is tested on: they are held out in folds, six at a time. Outliers
+are the fifth of all people whom the global model hears worst.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from kwsctl import bundle, registry
+from kwsctl.bench.people import People, gather
+from kwsctl.bundle import Bundle
+from kwsctl.data.store import ClipStore
+from kwsctl.data.windows import cut
+from kwsctl.errors import InputError
+from kwsctl.evaluation import intervals, metrics
+from kwsctl.learning import stored_negatives
+from kwsctl.learning.adapters._enrolment import Enrolment, embed, margins
+from kwsctl.learning.enroll import ADAPTERS
+from kwsctl.learning.stored_negatives import StoredNegatives
+from kwsctl.learning.train import train
+from kwsctl.learning.train_options import TrainOptions
+from kwsctl.progress import Progress, silent
+from kwsctl.seeding import numpy_generator
+from kwsctl.types import RESERVED_LABELS
+
+FAR = 0.01
+TEST_CLIPS = 5
+NEGATIVES = 600
+OUTLIER_SHARE = 0.2
+STRANGERS = 200
+GLOBAL = TrainOptions(arch="tcresnet", epochs=30, keep="last")
+
+
+@dataclass(frozen=True)
+class FewShotOptions:
+    """How to measure.
+
+    Attributes:
+        held_out: people in a fold.
+        keywords: how many, spread over the labels.
+        shots: clips to enrol.
+        methods: files in `learning/adapters/` that change the head alone, tried with every number of clips.
+        deep_methods: files that change the network, and take longer.
+        deep_shots: clips to enrol with these.
+        deep_keywords: keywords to try these with.
+        epochs: of the global models.
+        seed: of everything random.
+    """
+
+    held_out: int = 6
+    keywords: int = 10
+    shots: tuple[int, ...] = (1, 3, 5)
+    methods: tuple[str, ...] = ("prototype", "head", "user_embedding")
+    deep_methods: tuple[str, ...] = ("bias", "lora", "full")
+    deep_shots: int = 5
+    deep_keywords: int = 3
+    epochs: int = GLOBAL.epochs
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Case:
+    """One keyword of one person, enrolled in one way.
+
+    Attributes:
+        speaker: the person.
+        keyword: the word.
+        method: adapter, or `global` before enrolment.
+        shots: clips enrolled.
+        detected: share of the test clips above the threshold that 1 % of the wrong words pass.
+        impostors: share of other people's clips of the keyword above it.
+        strangers: share of other people's other words above the threshold of the global model.
+        tests: how many test clips.
+        bytes: size of the change.
+    """
+
+    speaker: str
+    keyword: str
+    method: str
+    shots: int
+    detected: float
+    impostors: float
+    strangers: float
+    tests: int
+    bytes: int
+
+
+@dataclass(frozen=True)
+class Row:
+    """One method and number of clips.
+
+    Attributes:
+        method: adapter, or `global`.
+        shots: clips enrolled.
+        outliers: detection rate of the outliers, with its interval over people.
+        others: of all others.
+        everybody: of everybody.
+        worst: of the person heard worst.
+        worst_change: largest loss of a person, in the detection rate; positive if everybody gained.
+        impostors: share of other people's clips of the keyword that pass.
+        strangers: share of other people's other words that pass.
+        keywords: how many each person enrolled.
+        tests: test clips.
+        bytes: size of a change, mean.
+    """
+
+    method: str
+    shots: int
+    outliers: tuple[float, float, float]
+    others: tuple[float, float, float]
+    everybody: tuple[float, float, float]
+    worst: float
+    worst_change: float
+    impostors: float
+    strangers: float
+    keywords: int
+    tests: int
+    bytes: int
+
+
+@dataclass(frozen=True)
+class FewShot:
+    """What the bench prints.
+
+    Attributes:
+        rows: the table.
+        outliers: who they are.
+        people: how many.
+        cases: one by one.
+    """
+
+    rows: tuple[Row, ...]
+    outliers: tuple[str, ...]
+    people: int
+    cases: tuple[Case, ...]
+
+
+def few_shot(store: ClipStore, options: FewShotOptions, home: Path, progress: Progress = silent) -> FewShot:
+    """Trains a global model for each fold, enrols everybody, and compares.
+
+    Args:
+        store: clips of people who each say the same words several times.
+        options: how.
+        home: global models are kept in its folder `bench`.
+        progress: counts enrolments.
+
+    Returns:
+        The table and everything it was made of.
+
+    Raises:
+        InputError: too few people, words or clips.
+    """
+    folds = _folds(store, options)
+    words = _words(store, options.keywords)
+    cases: list[Case] = []
+    total = sum(len(fold) for fold in folds) * len(words)
+    done = 0
+    for number, fold in enumerate(folds):
+        base, negatives = _global(store, fold, number, options, home)
+        people = gather(store, base, fold)
+        for speaker in fold:
+            for word in words:
+                cases += _cases(people, negatives, speaker, word, options, words.index(word))
+                done += 1
+                progress(done, total, fold=number + 1)
+    return summary(cases)
+
+
+def _folds(store: ClipStore, options: FewShotOptions) -> list[list[str]]:
+    names = sorted({c.speaker for c in store.clips if c.speaker and c.label not in RESERVED_LABELS})
+    order = numpy_generator(options.seed, "folds").permutation(len(names))
+    drawn = [names[i] for i in order]
+    folds = [sorted(drawn[i : i + options.held_out]) for i in range(0, len(drawn), options.held_out)]
+    if len(folds) < 2 or len(folds[-1]) < 2:  # the others train the global model, and are impostors
+        raise InputError(
+            f"{len(names)} speakers make no folds of {options.held_out}.", "Use --set held_out=…"
+        )
+    return folds
+
+
+def _words(store: ClipStore, count: int) -> list[str]:
+    words = sorted({c.label for c in store.clips} - set(RESERVED_LABELS))
+    return words[:: max(1, len(words) // count)][:count]
+
+
+def _global(
+    store: ClipStore, fold: Sequence[str], number: int, options: FewShotOptions, home: Path
+) -> tuple[Bundle, StoredNegatives]:
+    """Trains a model that has not heard the people of a fold, or takes the one that is there."""
+    clips = tuple(dataclasses.replace(c, split="val" if c.speaker in fold else "train") for c in store.clips)
+    split = dataclasses.replace(store, clips=clips)
+    how = dataclasses.replace(GLOBAL, epochs=options.epochs, exclude_speakers=())
+    path = home / "bench" / f"few-shot-{number}-{options.epochs}-{options.seed}.safetensors"
+    if not path.is_file() or set(bundle.load(path).lineage["speakers"]) & set(fold):
+        train(split, path, how, seed=options.seed)
+    base = bundle.load(path)
+    heard = split.where(split="train")
+    words = frozenset(c.label for c in store.clips) - set(RESERVED_LABELS)
+    windows = cut(split, heard, {}, words, base.clip_s)
+    labels = [store.clips[int(i)].label for i in windows.clip]
+    order = numpy_generator(options.seed, "negatives", number).permutation(len(labels))
+    chosen = stored_negatives.spread(labels, NEGATIVES, order)
+    return base, stored_negatives.collect(store, windows.take(np.array(chosen)), base.features, ())
+
+
+def _cases(
+    people: People, negatives: StoredNegatives, speaker: str, word: str, options: FewShotOptions, rank: int
+) -> list[Case]:
+    clips = people.clips(speaker, word, options.seed)
+    tests, given = clips[-TEST_CLIPS:], clips[:-TEST_CLIPS]
+    trial = _Trial(people, speaker, word, tests)
+    found = [trial.case(people.base, "global", 0, 0, trial.by_base())]
+    others = [i for i, label in enumerate(negatives.labels) if label != word]
+    features = negatives.features(people.base.n_frames, others)
+    first: Enrolment | None = None
+    for shots in options.shots:
+        if shots > len(given):
+            continue
+        task = Enrolment(
+            people.base,
+            word,
+            torch.stack([people.takes[i].power for i in given[:shots]]),
+            features,
+            options.seed,
+        )
+        if first is not None:
+            for name in ("network", "negative_embeddings"):
+                task.__dict__[name] = getattr(first, name)
+        first = first or task
+        deep = shots == options.deep_shots and rank < options.deep_keywords
+        for method in (*options.methods, *(options.deep_methods if deep else ())):
+            delta = registry.load(ADAPTERS, method).learn(task)
+            personal = people.base.with_delta(delta)
+            size = sum(t.numel() * t.element_size() for t in delta.changes.values())
+            head_only = all(name.startswith("head.") for name in delta.changes)
+            score = trial.by_head(personal) if head_only else trial.by_network(personal)
+            found.append(trial.case(personal, method, shots, size, score))
+    return found
+
+
+Score = Callable[[NDArray[np.int64]], NDArray[np.float64]]
+
+
+class _Trial:
+    """Tests one keyword of one person."""
+
+    def __init__(self, people: People, speaker: str, word: str, tests: NDArray[np.int64]) -> None:
+        self.people, self.speaker, self.word, self.tests = people, speaker, word, tests
+        self.wrong = people.others(speaker, word)
+        strangers = people.strangers(speaker, word)
+        self.strangers = strangers[:: max(1, len(strangers) // STRANGERS)]
+        self.impostors = people.impostors(speaker, word)
+
+    def by_base(self) -> Score:
+        """Scores by the global model."""
+        return self.by_head(self.people.base)
+
+    def by_head(self, personal: Bundle) -> Score:
+        """Scores by a model that differs in the head alone, on embeddings of the base."""
+        head = personal.model().get_submodule("head")
+        return lambda rows: (
+            margins(personal, self.word, head(self.people.embeddings[rows])).detach().double().numpy()
+        )
+
+    def by_network(self, personal: Bundle) -> Score:
+        """Scores by a model that differs anywhere."""
+        network = personal.model()
+        head = network.get_submodule("head")
+        return lambda rows: (
+            margins(personal, self.word, head(embed(network, self.people.features[rows])))
+            .detach()
+            .double()
+            .numpy()
+        )
+
+    def case(self, personal: Bundle, method: str, shots: int, size: int, score: Score) -> Case:
+        """Measures where 1 % of the wrong words pass, the person's own and those of strangers alike."""
+        wrong = np.concatenate([score(self.wrong), strange := score(self.strangers)])
+        own = score(self.tests)
+        at = metrics.detection_rate_at_far(own, wrong, FAR)
+        return Case(
+            self.speaker,
+            self.word,
+            method,
+            shots,
+            at.detection_rate,
+            float((score(self.impostors) >= at.threshold).mean()),
+            float((strange >= at.threshold).mean()),
+            len(own),
+            size,
+        )
+
+
+def summary(cases: Sequence[Case]) -> FewShot:
+    """Works out the table.
+
+    Args:
+        cases: one by one.
+
+    Returns:
+        One row for each method and number of clips; before enrolment, on the same keywords, as `global`.
+    """
+    names = sorted({case.speaker for case in cases})
+    before = {n: _mean([c for c in cases if c.speaker == n and c.method == "global"]) for n in names}
+    n_outliers = max(1, round(OUTLIER_SHARE * len(names)))
+    outliers = tuple(sorted(sorted(names, key=lambda n: before[n])[:n_outliers]))
+    kinds = list(dict.fromkeys((c.method, c.shots) for c in cases))
+    rows = [_row([c for c in cases if (c.method, c.shots) == kind], cases, outliers) for kind in kinds]
+    return FewShot(tuple(rows), outliers, len(names), tuple(cases))
+
+
+def _row(chosen: Sequence[Case], cases: Sequence[Case], outliers: Sequence[str]) -> Row:
+    first = chosen[0]
+    keywords = {c.keyword for c in chosen}
+    before = [c for c in cases if c.method == "global" and c.keyword in keywords]
+    names = sorted({c.speaker for c in chosen})
+    of = {n: _mean([c for c in chosen if c.speaker == n]) for n in names}
+    was = {n: _mean([c for c in before if c.speaker == n]) for n in names}
+    return Row(
+        first.method,
+        first.shots,
+        _rate(chosen, [n for n in names if n in outliers]),
+        _rate(chosen, [n for n in names if n not in outliers]),
+        _rate(chosen, names),
+        min(of.values()),
+        min(of[n] - was[n] for n in names),
+        float(np.mean([c.impostors for c in chosen])),
+        float(np.mean([c.strangers for c in chosen])),
+        len(keywords),
+        sum(c.tests for c in chosen),
+        round(np.mean([c.bytes for c in chosen])),
+    )
+
+
+def _mean(cases: Sequence[Case]) -> float:
+    return float(np.mean([c.detected for c in cases]))
+
+
+def _rate(cases: Sequence[Case], names: Sequence[str]) -> tuple[float, float, float]:
+    """Mean detection rate of some people, with its interval over them."""
+    chosen = [c for c in cases if c.speaker in names]
+    values = [c.detected for c in chosen]
+    found = intervals.bootstrap(
+        values, [c.speaker for c in chosen], numpy_generator(0, "few shot"), resamples=1000
+    )
+    return float(np.mean(values)), found.low, found.high
+
+
+def figures_by_person(found: FewShot) -> Mapping[tuple[str, int], Mapping[str, float]]:
+    """Gives the detection rate of every person, by method and number of clips, for the picture.
+
+    Args:
+        found: what the bench measured.
+
+    Returns:
+        Rates by name.
+    """
+    names = sorted({case.speaker for case in found.cases})
+    return {
+        (row.method, row.shots): {
+            n: _mean([c for c in found.cases if (c.method, c.shots, c.speaker) == (row.method, row.shots, n)])
+            for n in names
+        }
+        for row in found.rows
+    }

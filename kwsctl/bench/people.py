@@ -1,0 +1,110 @@
+"""Clips of many people saying many words, ready to be enrolled and tested with."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from kwsctl.bundle import Bundle
+from kwsctl.data.decoding import as_float
+from kwsctl.data.store import ClipStore
+from kwsctl.errors import InputError
+from kwsctl.features.augmentation import middle
+from kwsctl.learning.adapters._enrolment import embed
+from kwsctl.learning.enrolment_clips import Take, take
+from kwsctl.progress import Progress, silent
+from kwsctl.seeding import numpy_generator
+from kwsctl.types import RESERVED_LABELS
+
+
+@dataclass(frozen=True, eq=False)
+class People:
+    """Clips of a store, as one bundle sees them.
+
+    Attributes:
+        base: the bundle.
+        takes: [N] the clips.
+        words: [N] what was said.
+        speakers: [N] by whom.
+    """
+
+    base: Bundle
+    takes: Sequence[Take]
+    words: NDArray[np.str_]
+    speakers: NDArray[np.str_]
+
+    @functools.cached_property
+    def features(self) -> Tensor:
+        """[N, F, T]."""
+        return torch.cat(
+            [
+                middle(torch.stack([t.power for t in self.takes[first : first + 256]]), self.base.n_frames)
+                for first in range(0, len(self.takes), 256)
+            ]
+        )
+
+    @functools.cached_property
+    def embeddings(self) -> Tensor:
+        """[N, E] by the base."""
+        return embed(self.base.model(), self.features)
+
+    def clips(self, speaker: str, word: str, seed: int) -> NDArray[np.int64]:
+        """Gives the clips of a word by a speaker, in an order that is drawn once and for all."""
+        own = np.flatnonzero((self.speakers == speaker) & (self.words == word))
+        return numpy_generator(seed, "order", speaker, word).permutation(own)
+
+    def others(self, speaker: str, word: str) -> NDArray[np.int64]:
+        """Gives what else a speaker says."""
+        return np.flatnonzero((self.speakers == speaker) & (self.words != word))
+
+    def impostors(self, speaker: str, word: str) -> NDArray[np.int64]:
+        """Gives the clips of others who say the word."""
+        return np.flatnonzero((self.speakers != speaker) & (self.words == word))
+
+    def strangers(self, speaker: str, word: str) -> NDArray[np.int64]:
+        """Gives what others say that is not the word."""
+        return np.flatnonzero((self.speakers != speaker) & (self.words != word))
+
+
+def gather(
+    store: ClipStore, base: Bundle, speakers: Sequence[str] = (), progress: Progress = silent
+) -> People:
+    """Reads the words of a store.
+
+    Args:
+        store: the audio.
+        base: the bundle that will hear them.
+        speakers: of whom; by default of all.
+        progress: counts clips.
+
+    Returns:
+        Their clips, without those of unknown speakers or reserved labels.
+
+    Raises:
+        InputError: fewer than two speakers, or a sample rate that is not the bundle's.
+    """
+    if store.rate_hz != base.features.sample_rate_hz:
+        raise InputError(
+            f"The clips have {store.rate_hz} Hz, the model hears {base.features.sample_rate_hz} Hz.",
+            "Prepare the data at the rate of the model.",
+        )
+    chosen = [
+        i
+        for i, clip in enumerate(store.clips)
+        if clip.speaker and clip.label not in RESERVED_LABELS and (not speakers or clip.speaker in speakers)
+    ]
+    takes = []
+    for number, i in enumerate(chosen):
+        clip = store.clips[i]
+        takes.append(take(as_float(store.audio(i)), base, clip.path, clip.sha256 or clip.id))
+        progress(number + 1, len(chosen))
+    names = np.array([store.clips[i].speaker for i in chosen])
+    if len(set(names)) < 2:  # one person is nobody's impostor
+        raise InputError("The data names fewer than two speakers.", "Give a manifest with a speaker column.")
+    return People(base, takes, np.array([store.clips[i].label for i in chosen]), names)

@@ -1,0 +1,69 @@
+"""What `kwsctl bench` shows, as tables."""
+
+from __future__ import annotations
+
+from rich.table import Table
+
+from kwsctl.bench.few_shot import FewShot
+from kwsctl.bench.new_words import NewWords
+
+
+def few_shot_table(found: FewShot) -> Table:
+    """Lays out detection rates before and after enrolment.
+
+    Args:
+        found: what the bench measured.
+
+    Returns:
+        One row for each method and number of clips.
+    """
+    title = f"Calls heard at 1 % wrong words, %, {found.people} people, {len(found.outliers)} outliers"
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
+    for name in ("method", "clips"):
+        table.add_column(name)
+    for name in ("outliers", "others", "all", "worst", "loss", "imp.", "str.", "KB"):
+        table.add_column(name, justify="right")
+    for row in found.rows:
+        table.add_row(
+            row.method,
+            str(row.shots or "-"),
+            *(_percent(rate) for rate in (row.outliers, row.others, row.everybody)),
+            f"{row.worst * 100:.0f}",
+            f"{min(0.0, row.worst_change) * 100:.0f}" if row.shots else "-",
+            f"{row.impostors * 100:.0f}",
+            f"{row.strangers * 100:.2f}",
+            f"{row.bytes / 1024:.0f}" if row.bytes else "-",
+        )
+    table.caption = (
+        "worst: the person heard worst; loss: the largest of a person; imp.: others who say the keyword and pass; "
+        "str.: other words of others that pass; in brackets 95 % intervals over people."
+    )
+    return table
+
+
+def new_words_table(found: NewWords) -> Table:
+    """Lays out how well words that the encoder never heard are told apart.
+
+    Args:
+        found: what the bench measured.
+
+    Returns:
+        One row for each kind of trial.
+    """
+    title = f"{found.method}, {found.shots} clips, {found.people} people, {found.words} words"
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
+    for name in ("trials", "EER, %", "found at 1 %, %", "own", "others"):
+        table.add_column(name, justify="left" if name == "trials" else "right")
+    for kind, figures in found.figures.items():
+        table.add_row(
+            kind,
+            _percent((figures.eer, figures.eer_low, figures.eer_high)),
+            _percent((figures.found, figures.found_low, figures.found_high)),
+            f"{figures.targets:,}",
+            f"{figures.non_targets:,}",
+        )
+    return table
+
+
+def _percent(rate: tuple[float, float, float]) -> str:
+    return f"{rate[0] * 100:.1f} ({rate[1] * 100:.0f}-{rate[2] * 100:.0f})"
