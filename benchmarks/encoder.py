@@ -1,6 +1,6 @@
 """Trains the shipped encoder for words it has never heard, and collects the stored negatives.
 
-    python benchmarks/encoder.py WAKE_WORDS_MANIFEST LIBRISPEECH_MANIFEST NOISE_FOLDER [--out models/pretrained]
+    python benchmarks/encoder.py WAKE_WORDS_MANIFEST LIBRISPEECH_MANIFEST NOISE_FOLDER [--out FOLDER]
 
 Learned from: the recipe `vocabulary` (synthetic voices, thousands of words), the split `train` of recorded
 English wake words, running speech of 160 LibriSpeech readers (each stretch of it a word of its own, and the

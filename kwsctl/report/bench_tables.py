@@ -35,7 +35,7 @@ def few_shot_table(found: FewShot) -> Table:
             f"{row.bytes / 1024:.0f}" if row.bytes else "-",
         )
     table.caption = (
-        "worst: the person heard worst; loss: the largest of a person; imp.: others who say the keyword and pass; "
+        "worst: the person heard worst; loss: the largest of a person; imp.: others who say the keyword; "
         "str.: other words of others that pass; in brackets 95 % intervals over people."
     )
     return table

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as fn
 
-from kwsctl.learning.adapters._enrolment import Enrolment, direction, embed, rivals
+from kwsctl.learning.adapters._enrolment import Enrolment, direction, embed, has_unit_length, rivals
 
 SHARPNESS = 16.0  # of a first row on embeddings of length one: cosines differ by some tenths
 COPIES = 6
