@@ -24,7 +24,7 @@ from kwsctl.errors import InputError
 from kwsctl.evaluation import intervals, metrics
 from kwsctl.learning import stored_negatives
 from kwsctl.learning.adapters._enrolment import Enrolment, embed, margins
-from kwsctl.learning.enroll import ADAPTERS
+from kwsctl.learning.enrolment_trials import ADAPTERS
 from kwsctl.learning.stored_negatives import StoredNegatives
 from kwsctl.learning.train import train
 from kwsctl.learning.train_options import TrainOptions

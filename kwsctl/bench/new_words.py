@@ -19,7 +19,7 @@ from kwsctl import registry
 from kwsctl.bench.people import People
 from kwsctl.evaluation import metrics
 from kwsctl.learning.adapters._enrolment import Enrolment, direction, margins
-from kwsctl.learning.enroll import ADAPTERS, voice_of
+from kwsctl.learning.enrolment_trials import ADAPTERS, voice_of
 from kwsctl.learning.stored_negatives import StoredNegatives
 from kwsctl.learning.voice_fusion import fused
 from kwsctl.progress import Progress, silent

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from kwsctl.cli import console, parameters
 from kwsctl.home import home as home_folder
 
+if TYPE_CHECKING:
+    from kwsctl.bench.people import People
+    from kwsctl.learning.stored_negatives import StoredNegatives
+
 app = typer.Typer(help="Measure whole protocols over many people.", no_args_is_help=True)
 
+ONE_SITTING = "A person's repetitions of a word are mostly from one sitting: real use will be harder."
+Encoder = Annotated[Path | None, typer.Option("--model", help="An encoder.", show_default="the shipped one")]
 Data = Annotated[Path, typer.Option("--data", help="Manifest of people who each say the same words.")]
 
 
@@ -47,15 +53,13 @@ def few_shot_command(
     if plot is not None:
         draw(found, plot)
     console.show(found, as_json=json, render=few_shot_table)
-    console.note("A person's repetitions of a word are from one sitting: real use will be harder.")
+    console.note(ONE_SITTING)
 
 
 @app.command("new-words")
 def new_words_command(
     data: Data,
-    model: Annotated[
-        Path | None, typer.Option("--model", help="An encoder.", show_default="the shipped one")
-    ] = None,
+    model: Encoder = None,
     shots: Annotated[int, typer.Option(help="Clips to enrol.")] = 3,
     method: Annotated[str, typer.Option(help="A file in learning/adapters/ that changes the head.")] = "head",
     word: Annotated[list[str] | None, typer.Option(help="Only these; repeatable.")] = None,
@@ -67,25 +71,10 @@ def new_words_command(
 
     Example: `kwsctl bench new-words --data arabic/manifest.csv`
     """
-    from kwsctl import bundle
     from kwsctl.bench.new_words import new_words
-    from kwsctl.bench.people import gather
-    from kwsctl.data.prepare import prepared
-    from kwsctl.learning import stored_negatives
     from kwsctl.report.bench_tables import new_words_table
 
-    folder = home_folder(home)
-    path = model or parameters.shipped(parameters.ENCODER)
-    base = bundle.load(path)
-    console.note(f"Encoder: {path.name}")
-    with console.progress_bar("Preparing") as progress:
-        store = prepared(data, folder, progress, rate_hz=base.features.sample_rate_hz)
-    known = set(base.lineage.get("speakers", ())) & {c.speaker for c in store.clips}
-    if known:
-        console.warn(f"The encoder has heard {len(known)} of these people: their figures are too good.")
-    with console.progress_bar("Reading") as progress:
-        people = gather(store, base, (), progress)
-    negatives = stored_negatives.load(parameters.shipped(parameters.NEGATIVES))
+    people, negatives = _people(data, model, home_folder(home))
     with console.progress_bar("Enrolling") as progress:
         found = new_words(
             people,
@@ -97,4 +86,54 @@ def new_words_command(
             progress=progress,
         )
     console.show(found, as_json=json, render=new_words_table)
-    console.note("A person's repetitions of a word are from one sitting: real use will be harder.")
+    console.note(ONE_SITTING)
+
+
+@app.command("promises")
+def promises_command(
+    data: Data,
+    model: Encoder = None,
+    shots: Annotated[int, typer.Option(help="Clips to enrol; the others are the test.")] = 5,
+    every: Annotated[int, typer.Option(help="Take every so many of the words.")] = 4,
+    config: parameters.Config = None,
+    assignments: parameters.Assignments = None,
+    seed: parameters.Seed = 0,
+    home: parameters.Home = None,
+    json: parameters.Json = False,
+) -> None:
+    """Hold `kwsctl enroll` to its word: expected rates against those of clips it never saw.
+
+    Example: `kwsctl bench promises --data arabic/manifest.csv --set far=0.01`
+    """
+    from kwsctl.bench.promises import promises
+    from kwsctl.learning.enrolment_trials import EnrollOptions
+    from kwsctl.options import resolve
+    from kwsctl.report.bench_tables import promises_table
+
+    options = resolve(EnrollOptions, file=config, assignments=assignments or (), flags={"seed": seed})
+    people, negatives = _people(data, model, home_folder(home))
+    words = sorted(set(people.words))[:: max(1, every)]
+    with console.progress_bar("Enrolling") as progress:
+        found = promises(people, negatives, words=words, shots=shots, options=options, progress=progress)
+    console.show(found, as_json=json, render=promises_table)
+    console.note(ONE_SITTING)
+
+
+def _people(data: Path, model: Path | None, home: Path) -> tuple[People, StoredNegatives]:
+    """Reads the encoder, everybody's clips and the stored negatives; warns of people it has heard."""
+    from kwsctl import bundle
+    from kwsctl.bench.people import gather
+    from kwsctl.data.prepare import prepared
+    from kwsctl.learning import stored_negatives
+
+    path = model or parameters.shipped(parameters.ENCODER)
+    base = bundle.load(path)
+    console.note(f"Encoder: {path.name}")
+    with console.progress_bar("Preparing") as progress:
+        store = prepared(data, home, progress, rate_hz=base.features.sample_rate_hz)
+    known = set(base.lineage.get("speakers", ())) & {c.speaker for c in store.clips}
+    if known:
+        console.warn(f"The encoder has heard {len(known)} of these people: their figures are too good.")
+    with console.progress_bar("Reading") as progress:
+        people = gather(store, base, (), progress)
+    return people, stored_negatives.load(parameters.shipped(parameters.NEGATIVES))

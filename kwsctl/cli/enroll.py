@@ -102,7 +102,7 @@ def enroll_command(
 
     Example: `kwsctl enroll recordings/*.wav --user ana --keyword "open sesame"`
     """
-    from kwsctl.learning.enroll import EnrollOptions
+    from kwsctl.learning.enrolment_trials import EnrollOptions
     from kwsctl.options import resolve
 
     flags = {

@@ -8,7 +8,8 @@ import torch
 from torch.nn import functional as fn
 
 from kwsctl.bundle import Bundle
-from kwsctl.learning.enroll import Enrolled, EnrollOptions, as_facts
+from kwsctl.learning.enroll import Enrolled, as_facts
+from kwsctl.learning.enrolment_trials import EnrollOptions
 from kwsctl.personal.person import Keyword, Profile
 
 

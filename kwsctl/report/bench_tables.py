@@ -6,6 +6,7 @@ from rich.table import Table
 
 from kwsctl.bench.few_shot import FewShot
 from kwsctl.bench.new_words import NewWords
+from kwsctl.bench.promises import Promises
 
 
 def few_shot_table(found: FewShot) -> Table:
@@ -62,6 +63,34 @@ def new_words_table(found: NewWords) -> Table:
             f"{figures.targets:,}",
             f"{figures.non_targets:,}",
         )
+    return table
+
+
+def promises_table(found: Promises) -> Table:
+    """Lays out whether enrolment keeps what it promises.
+
+    Args:
+        found: what the bench measured.
+
+    Returns:
+        One line for each figure.
+    """
+    table = Table(box=None, show_header=False, pad_edge=False)
+    table.add_column(style="bold")
+    table.add_column()
+    n = len(found.cases)
+    chosen = ", ".join(f"{name} {count}" for name, count in found.methods.items())
+    table.add_row("Enrolled", f"{n}: {found.people} people, {found.words} words, {found.shots} clips each")
+    table.add_row("Policy", f"{found.policy}, budget {found.budget:.3%} of other words")
+    table.add_row("Methods", chosen)
+    inside = (found.inside, found.inside_low, found.inside_high)
+    table.add_row(
+        "Promise kept", f"{_percent(inside)} % of enrolments, mean width {found.width * 100:.0f} points"
+    )
+    table.add_row("Calls heard", f"{found.promised:.1%} promised, {found.found:.1%} found")
+    table.add_row("Wrong words", f"{found.wrong_same:.2%} own, {found.wrong_other:.2%} of others")
+    table.add_row("Others saying it", f"{found.impostors:.1%} pass")
+    table.add_row("An enrolment", f"{found.seconds:.1f} s")
     return table
 
 

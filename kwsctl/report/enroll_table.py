@@ -45,5 +45,5 @@ def enroll_table(user: str, keyword: str, policy: str, facts: Mapping[str, Any])
 def _rate(name: str, found: Mapping[str, Any]) -> str:
     if name == "detection_rate":
         tried = f"from {found['n']} clips, each left out in turn" if found["n"] else "a guess: one clip only"
-        return f"{found['rate']:.0%} ({found['low']:.0%} to {found['high']:.0%} of the next 20; {tried})"
+        return f"{found['rate']:.0%} ({found['low']:.0%} to {found['high']:.0%} of the next 10; {tried})"
     return f"{found['rate']:.2%} ({found['low']:.2%} to {found['high']:.2%}, n = {found['n']} stored clips)"

@@ -30,11 +30,13 @@ class _Frozen(nn.Module):
         self.network = network
 
     def train(self, mode: bool = True) -> _Frozen:
+        """Leaves the network in evaluation mode."""
         self.training = mode
         self.network.eval()
         return self
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Maps features [B, F, T] to embeddings [B, E] and logits [B, L]."""
         embedding = cast(Any, self.network).embed(x)
         return embedding, cast(nn.Linear, self.network.head)(embedding)
 

@@ -27,6 +27,7 @@ class _LowRank(nn.Module):
         self.down = nn.Parameter(start / columns**0.5)
 
     def forward(self, weight: Tensor) -> Tensor:
+        """Adds the product of the two."""
         return weight + (self.up @ self.down).view_as(weight)
 
 

@@ -1,0 +1,206 @@
+"""Lets adapters learn one keyword, and judges them by what they were not given."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol, cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from kwsctl import registry
+from kwsctl.bundle import Bundle, Delta
+from kwsctl.errors import InputError
+from kwsctl.features.logmel import compress
+from kwsctl.learning.adapters._enrolment import BATCH, Enrolment, direction, embed, margins
+from kwsctl.learning.budget import far_of, threshold_for
+from kwsctl.learning.enrolment_clips import Take
+from kwsctl.learning.promise import Promise, promise
+from kwsctl.learning.rearranging import rearranged
+from kwsctl.learning.stored_negatives import StoredNegatives
+from kwsctl.learning.voice_fusion import fused
+from kwsctl.seeding import numpy_generator
+
+ADAPTERS = "kwsctl.learning.adapters"
+REARRANGED = 60
+REARRANGED_EASE = 20.0  # a rearranged word is met that much more rarely than other words are
+Policy = Literal["biased", "only"]
+
+
+@dataclass(frozen=True)
+class EnrollOptions:
+    """How to enrol.
+
+    Attributes:
+        method: file in `learning/adapters/`, or `auto`.
+        policy: `biased`: others who say the keyword are neutral; `only`: they are refused.
+        far: budget of false alarms as a share of words that are not the keyword.
+        fa_per_hour: budget in an hour of speech without a pause, in the place of `far`.
+        seed: of everything random.
+    """
+
+    method: str = "auto"
+    policy: Policy = "biased"
+    far: float = 0.002
+    fa_per_hour: float | None = None
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.policy not in ("biased", "only"):
+            raise InputError(f"There is no policy {self.policy!r}.", "Use biased or only.")
+        if not 0 < self.budget < 1:
+            raise InputError(
+                f"A budget of {self.budget:g} is no share of words.", "Give one between 0 and 1."
+            )
+
+    @property
+    def budget(self) -> float:
+        """Share of words that may be taken for the keyword."""
+        return self.far if self.fa_per_hour is None else far_of(self.fa_per_hour)
+
+
+class Adapter(Protocol):
+    """A file in `learning/adapters/`."""
+
+    def learn(self, task: Enrolment) -> Delta:
+        """Makes the change of one keyword."""
+
+
+@dataclass(frozen=True, eq=False)
+class Material:
+    """Everything that one enrolment is judged by.
+
+    Attributes:
+        task: what the adapter is given; its negatives are half of the stored ones, and rearranged clips.
+        held_out: [N, F, T] features of the other half.
+        rearranged: [R, F, T] rearranged clips that no adapter was given.
+        voices: [N] cosines of the voices of the held-out negatives to the person's; None without voices.
+        voice: [S] the person's voice.
+        own_voices: [K] cosines of each clip's voice to the mean of the others.
+    """
+
+    task: Enrolment
+    held_out: Tensor
+    rearranged: Tensor
+    voices: NDArray[np.float64] | None
+    voice: Tensor | None
+    own_voices: NDArray[np.float64] | None
+
+
+@dataclass(frozen=True, eq=False)
+class Trial:
+    """One adapter's answer and how it does on what it was not given.
+
+    Attributes:
+        method: the adapter.
+        delta: what it gave.
+        threshold: margin for the budget.
+        left_out: [K] margins of the clips, each by a model without it; empty for a single clip.
+        negatives: [N] margins of the held-out stored negatives.
+        expected: what the person may expect.
+    """
+
+    method: str
+    delta: Delta
+    threshold: float
+    left_out: NDArray[np.float64]
+    negatives: NDArray[np.float64]
+    expected: Promise
+
+
+def gathered(
+    base: Bundle, keyword: str, takes: Sequence[Take], negatives: StoredNegatives, options: EnrollOptions
+) -> Material:
+    """Gathers what one enrolment learns from, and what it is judged by.
+
+    Args:
+        base: the bundle.
+        keyword: what is enrolled.
+        takes: the person's clips.
+        negatives: of other people.
+        options: how.
+
+    Returns:
+        Half of the negatives for the adapter, half to judge it.
+    """
+    others = [i for i, label in enumerate(negatives.labels) if label != keyword]
+    fit_rows, held_rows = others[::2], others[1::2]
+    draw = numpy_generator(options.seed, "rearranged")
+    mixed = rearranged(
+        [t.power for t in takes], [t.speech_frames for t in takes], base.n_frames, 2 * REARRANGED, draw
+    )
+    mixed = compress(mixed)
+    task = Enrolment(
+        base,
+        keyword,
+        torch.stack([t.power for t in takes]),
+        torch.cat([negatives.features(base.n_frames, fit_rows), mixed[::2]]),
+        options.seed,
+    )
+    held_out = negatives.features(base.n_frames, held_rows)
+    voice = voices = own = None
+    if hasattr(task.network, "both"):
+        mine = voice_of(task.network, task.positives)
+        voice = direction(mine)
+        voices = (voice_of(task.network, held_out) @ voice).double().numpy()
+        own = np.array(
+            [float(mine[i] @ direction(torch.cat([mine[:i], mine[i + 1 :]]))) for i in range(len(mine))]
+            if len(mine) > 1
+            else []
+        )
+    return Material(task, held_out, mixed[1::2], voices, voice, own)
+
+
+def tried(name: str, material: Material, options: EnrollOptions) -> Trial:
+    """Lets one adapter learn, and judges it by what it was not given.
+
+    Args:
+        name: file in `learning/adapters/`.
+        material: see `gathered`.
+        options: policy and budget.
+
+    Returns:
+        Its change, threshold and promise.
+    """
+    task = material.task
+    adapter = cast(Adapter, registry.load(ADAPTERS, name))
+    delta = adapter.learn(task)
+    personal = task.base.with_delta(delta)
+    negatives = margins_of(personal, task.keyword, material.held_out)
+    mixed = margins_of(personal, task.keyword, material.rearranged)
+    left_out = np.array(
+        [
+            margins_of(
+                task.base.with_delta(adapter.learn(task.without(i))), task.keyword, task.positives[i : i + 1]
+            )[0]
+            for i in range(len(task.power))
+        ]
+        if len(task.power) > 1
+        else []
+    )
+    if options.policy == "only" and material.voices is not None and material.own_voices is not None:
+        negatives = fused(negatives, material.voices)
+        mixed = fused(mixed, np.full(len(mixed), material.own_voices.mean() if len(left_out) else 1.0))
+        left_out = fused(left_out, material.own_voices)
+    threshold = max(
+        threshold_for(negatives, options.budget),
+        threshold_for(mixed, min(1.0, REARRANGED_EASE * options.budget)),
+    )
+    expected = promise(left_out, threshold, numpy_generator(options.seed, "promise"))
+    return Trial(name, delta, threshold, left_out, negatives, expected)
+
+
+def margins_of(bundle: Bundle, keyword: str, features: Tensor) -> NDArray[np.float64]:
+    """Gives the [N] margins of a keyword for features [N, F, T], see `adapters._enrolment.margins`."""
+    network = bundle.model()
+    logits = cast(nn.Linear, network.head)(embed(network, features)).detach()
+    return margins(bundle, keyword, logits).double().numpy()
+
+
+def voice_of(network: nn.Module, features: Tensor) -> Tensor:
+    """Runs the speaker embedding over [N, F, T] in batches and gives [N, S], without gradients."""
+    with torch.no_grad():
+        return torch.cat([cast(Any, network).speaker(part) for part in torch.split(features, BATCH)])
