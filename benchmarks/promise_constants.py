@@ -21,7 +21,7 @@ from kwsctl.data.prepare import prepared
 from kwsctl.home import home
 from kwsctl.learning import stored_negatives
 from kwsctl.learning.adapters._enrolment import margins
-from kwsctl.learning.enrolment_trials import EnrollOptions
+from kwsctl.learning.enrolment_trials import EnrollOptions, gathered, tried
 
 WORDS = slice(3, None, 20)
 
