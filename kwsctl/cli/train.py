@@ -32,6 +32,10 @@ def train_command(
         list[str] | None, typer.Option(help="Label to detect, all others are negatives; repeatable.")
     ] = None,
     arch: Annotated[str | None, typer.Option(help="Architecture: a file in models/. [tcresnet]")] = None,
+    objective: Annotated[
+        str | None,
+        typer.Option(help="Train an encoder for new words: softmax, prototypical, triplet or episodic."),
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Bundle to write.", show_default="in the home")] = None,
     epochs: Annotated[int | None, typer.Option(help="Passes over the data. [60]")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Insist on going on from a checkpoint.")] = False,
@@ -45,15 +49,24 @@ def train_command(
 
     Example: `kwsctl train --data clips/manifest.csv --arch bcresnet --set network.tau=2`
     """
+    from kwsctl import registry
     from kwsctl.architecture import resolve_config
+    from kwsctl.learning.encoder import OBJECTIVES
     from kwsctl.learning.train import train
     from kwsctl.learning.train_options import TrainOptions
     from kwsctl.learning.workers import workers
     from kwsctl.options import resolve
     from kwsctl.report.train_table import train_table
 
-    flags = {"arch": arch, "epochs": epochs, "keywords": tuple(keyword) if keyword else None}
+    flags = {
+        "arch": arch or ("duet" if objective else None),
+        "epochs": epochs,
+        "keywords": tuple(keyword) if keyword else None,
+        "objective": objective,
+    }
     options = resolve(TrainOptions, file=config, assignments=assignments or (), flags=flags)
+    if options.objective:
+        registry.load(OBJECTIVES, options.objective)
     resolve_config(options.arch, options.network)  # wrong names are told before clips are read
     folder = home_folder(home)
     manifests = list(data or [])
@@ -61,7 +74,10 @@ def train_command(
     with workers(options.device) as own:
         if phrase or not manifests:
             with console.progress_bar("Speaking") as progress:
-                speak = functools.partial(_synthetic, folder, phrase or DEFAULT_PHRASE, seed, progress)
+                if options.kind == "encode":
+                    speak = functools.partial(_vocabulary, folder, seed, progress)
+                else:
+                    speak = functools.partial(_synthetic, folder, phrase or DEFAULT_PHRASE, seed, progress)
                 spoken, provenance = own.leader_first(speak)
             manifests.append(spoken)
         with console.progress_bar("Reading clips") as progress:
@@ -87,11 +103,15 @@ def train_command(
         console.warn(f"{len(store.rejected)} clips cannot be used, the first: {store.rejected[0].reason}")
     for warning in result.warnings:
         console.warn(warning)
-    set_current_bundle(folder, bundle)
+    if result.labels:
+        set_current_bundle(folder, bundle)
     if result.resumed_from:
         console.note(f"Went on after epoch {result.resumed_from} of an interrupted run.")
     console.show(result, as_json=json, render=train_table)
-    console.note(f"Next: kwsctl evaluate --data {manifests[0]} --split {'test' if not data else 'val'}")
+    if result.labels:
+        console.note(f"Next: kwsctl evaluate --data {manifests[0]} --split {'test' if not data else 'val'}")
+    else:
+        console.note(f"Next: kwsctl enroll CLIP… --user NAME --keyword WORD --model {bundle}")
 
 
 def _read(manifests: list[Path], home: Path, rate_hz: int, progress: Progress) -> ClipStore:
@@ -116,5 +136,16 @@ def _synthetic(home: Path, phrase: str, seed: int, progress: Progress) -> tuple[
         out=home / "data" / f"synthetic-{name}",
         flags={"phrase": phrase, "seed": seed},
         progress=progress,
+    )
+    return made.manifest, {"licences": [made.licence], "synthetic": True}
+
+
+def _vocabulary(home: Path, seed: int, progress: Progress) -> tuple[Path, dict[str, Any]]:
+    """Speaks thousands of words, and says so."""
+    from kwsctl.data.prepare import prepare
+
+    console.note("Synthetic voices speak thousands of words: a start, not evidence about people.")
+    made = prepare(
+        "vocabulary", home, out=home / "data" / "vocabulary", flags={"seed": seed}, progress=progress
     )
     return made.manifest, {"licences": [made.licence], "synthetic": True}

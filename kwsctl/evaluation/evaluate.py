@@ -211,6 +211,11 @@ def _spoken_clips(bundle: Bundle, store: ClipStore, split: str) -> NDArray[np.in
         there = ", ".join(f"{name} {n}" for name, n in counts.items())
         raise InputError(f"There are no clips in split {split!r}.", f"Choose another with --split: {there}.")
     labels = Counter(store.clips[int(index)].label for index in indices)
+    if not _keywords(bundle):
+        raise InputError(
+            "The model has no keywords: it is an encoder for new words.",
+            "Enroll one, then give --user: kwsctl enroll CLIP… --user NAME --keyword WORD",
+        )
     if not any(keyword in labels for keyword in _keywords(bundle)):
         raise InputError(
             f"None of the {len(indices)} clips in split {split!r} is of a keyword of the model, "

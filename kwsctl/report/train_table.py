@@ -10,6 +10,8 @@ NAMES = {
     "accuracy": "accuracy",
     "average_precision": "average precision",
     "detected_at_far_1pct": "detected at 1 % false alarms",
+    "found_at_far_1pct": "new words found at 1 % false alarms, 3 clips enrolled",
+    "equal_error_rate": "new words, equal error rate",
 }
 
 
@@ -28,7 +30,8 @@ def train_table(result: TrainResult) -> Table:
     n_labels = len(result.labels)
     what = f"{n_labels} labels" if n_labels > 3 else ", ".join(result.labels)
     table.add_row("Bundle", str(result.bundle))
-    table.add_row("Learned", f"{what} ({result.task}), windows of {result.clip_s:g} s")
+    learned = f"{what} ({result.task})" if n_labels else "an encoder for words it has not heard"
+    table.add_row("Learned", f"{learned}, windows of {result.clip_s:g} s")
     table.add_row(
         "Network", f"{result.arch}: {result.params:,} parameters, {result.macs_per_clip:,} MACs a window"
     )
