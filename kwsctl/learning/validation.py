@@ -77,7 +77,7 @@ def few_shot(embedding: Tensor, target: Tensor) -> dict[str, float]:
     if not cosines:
         return {"found_at_far_1pct": float("nan")}
     score, is_word = torch.cat(cosines), torch.cat(wanted)
-    false_alarm_rate, detection_rate, _ = roc_curve(is_word, score)
+    false_alarm_rate, detection_rate, _ = roc_curve(is_word, score, drop_intermediate=False)
     crossing = np.argmin(np.abs(false_alarm_rate - (1 - detection_rate)))
     return {
         "found_at_far_1pct": float(detection_rate[false_alarm_rate <= FAR].max()),
