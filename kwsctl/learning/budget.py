@@ -39,8 +39,7 @@ def threshold_for(margins: Floats, far: float) -> float:
     """
     if far * len(margins) >= ENOUGH_ABOVE:
         return float(np.quantile(margins, 1 - far))
-    start = float(np.quantile(margins, 1 - TAIL_SHARE))
-    excess = float(np.mean(margins[margins > start] - start))
+    start, excess = _tail(margins)
     return start + excess * float(np.log(TAIL_SHARE / far))
 
 
@@ -57,6 +56,11 @@ def share_above(margins: Floats, threshold: float) -> float:
     n_above = int((margins >= threshold).sum())
     if n_above >= ENOUGH_ABOVE:
         return n_above / len(margins)
-    start = float(np.quantile(margins, 1 - TAIL_SHARE))
-    excess = float(np.mean(margins[margins > start] - start))
+    start, excess = _tail(margins)
     return TAIL_SHARE * float(np.exp(-max(0.0, threshold - start) / excess)) if excess > 0 else 0.0
+
+
+def _tail(margins: Floats) -> tuple[float, float]:
+    """Gives where the upper tenth begins, and by how much it lies above that on average."""
+    start = float(np.quantile(margins, 1 - TAIL_SHARE))
+    return start, float(np.maximum(margins - start, 0.0).sum() / max(1, (margins > start).sum()))
