@@ -17,42 +17,14 @@ from torch import nn
 
 from kwsctl import registry
 from kwsctl.bench.people import People
-from kwsctl.evaluation import metrics
+from kwsctl.bench.trials import Figures, Trials, figures
 from kwsctl.learning.adapters._enrolment import Enrolment, direction, margins
 from kwsctl.learning.enrolment_trials import ADAPTERS, voice_of
 from kwsctl.learning.stored_negatives import StoredNegatives
 from kwsctl.learning.voice_fusion import fused
 from kwsctl.progress import Progress, silent
-from kwsctl.seeding import numpy_generator
 
-FAR = 0.01
-RESAMPLES = 200  # of people
 STRANGERS = 200  # clips of other words by other people that each enrolment is tried on
-
-
-@dataclass(frozen=True)
-class Figures:
-    """How well trials are told apart.
-
-    Attributes:
-        eer: equal error rate.
-        eer_low: lower end of its 95 % interval over people.
-        eer_high: its upper end.
-        found: share of the person's own calls found where 1 % of the others pass.
-        found_low: lower end of its 95 % interval over people.
-        found_high: its upper end.
-        targets: own calls.
-        non_targets: other trials.
-    """
-
-    eer: float
-    eer_low: float
-    eer_high: float
-    found: float
-    found_low: float
-    found_high: float
-    targets: int
-    non_targets: int
 
 
 @dataclass(frozen=True)
@@ -75,17 +47,36 @@ class NewWords:
 
 
 @dataclass(frozen=True, eq=False)
-class _Trials:
-    """Margins of one enrolment."""
+class Rows:
+    """Clips of one enrolment, as rows of `People`.
+
+    Attributes:
+        speaker: who enrols.
+        word: what.
+        enrolled: clips that are given.
+        own: other clips of the word by the same person.
+        wrong_same: other words by the same person.
+        wrong_other: other words by others.
+        impostor: the word by others.
+    """
 
     speaker: str
-    own: NDArray[np.float64]
-    wrong_same: NDArray[np.float64]
-    wrong_other: NDArray[np.float64]
-    own_fused: NDArray[np.float64]
-    wrong_fused: NDArray[np.float64]
-    impostor: NDArray[np.float64]
-    impostor_fused: NDArray[np.float64]
+    word: str
+    enrolled: NDArray[np.int64]
+    own: NDArray[np.int64]
+    wrong_same: NDArray[np.int64]
+    wrong_other: NDArray[np.int64]
+    impostor: NDArray[np.int64]
+
+
+KINDS: Mapping[str, tuple[str, str]] = {
+    "wrong word, same person": ("own", "wrong_same"),
+    "wrong word, other people": ("own", "wrong_other"),
+    "wrong word, same person, with voice": ("own_fused", "wrong_fused"),
+    "impostor, word only": ("own", "impostor"),
+    "impostor, with voice": ("own_fused", "impostor_fused"),
+}
+"""Groups of clips that are told apart, by kind of trial."""
 
 
 def new_words(
@@ -112,90 +103,103 @@ def new_words(
     Returns:
         Figures by kind of trial.
     """
-    speakers = sorted(set(people.speakers))
+    chosen = enrolments(people, words, shots=shots, seed=seed)
+    trials = try_all(people, negatives, chosen, method=method, seed=seed, progress=progress)
+    found = {kind: figures(trials, *groups) for kind, groups in KINDS.items()}
+    return NewWords(method, shots, len(set(people.speakers)), len(words), found)
+
+
+def enrolments(
+    people: People, words: Sequence[str], *, shots: int, seed: int = 0, wrong: int | None = None
+) -> list[Rows]:
+    """Chooses the clips of each word by each person.
+
+    Args:
+        people: who.
+        words: what.
+        shots: clips to enrol; whoever has no more of a word than that does not enrol it.
+        seed: of the order of clips.
+        wrong: about how many clips of other words, both by the same person and by others; by default all by
+            the same person and about `STRANGERS` by others.
+
+    Returns:
+        One for each person and word.
+    """
+    found = []
+    for speaker in sorted(set(people.speakers)):
+        for word in words:
+            clips = people.clips(speaker, word, seed)
+            if len(clips) > shots:
+                rows = Rows(
+                    speaker,
+                    word,
+                    enrolled=clips[:shots],
+                    own=clips[shots:],
+                    wrong_same=_thinned(people.others(speaker, word), wrong),
+                    wrong_other=_thinned(people.strangers(speaker, word), wrong or STRANGERS),
+                    impostor=people.impostors(speaker, word),
+                )
+                found.append(rows)
+    return found
+
+
+def try_all(
+    people: People,
+    negatives: StoredNegatives,
+    chosen: Sequence[Rows],
+    *,
+    method: str = "head",
+    seed: int = 0,
+    progress: Progress = silent,
+) -> list[Trials]:
+    """Enrols, and scores what is to be told apart, by word alone and by word and voice (`_fused`).
+
+    Args:
+        people: whose clips.
+        negatives: stored ones.
+        chosen: the enrolments.
+        method: adapter that changes nothing but the head.
+        seed: of the adapter.
+        progress: counts enrolments.
+
+    Returns:
+        Scores of each enrolment.
+    """
     voices = voice_of(people.base.model(), people.features)
     fixed = negatives.features(people.base.n_frames)
     trials = []
-    jobs = [(s, w) for s in speakers for w in words]
     first: Enrolment | None = None
-    for number, (speaker, word) in enumerate(jobs):
-        clips = people.clips(speaker, word, seed)
-        if len(clips) > shots:
-            task = Enrolment(
-                people.base, word, torch.stack([people.takes[i].power for i in clips[:shots]]), fixed, seed
-            )
-            if first is not None:
-                for name in ("network", "negative_embeddings"):
-                    task.__dict__[name] = getattr(first, name)
-            first = first or task
-            trials.append(_one(task, people, voices, clips, method, shots))
-        progress(number + 1, len(jobs))
-    kinds = {
-        "wrong word, same person": ("own", "wrong_same"),
-        "wrong word, other people": ("own", "wrong_other"),
-        "wrong word, same person, with voice": ("own_fused", "wrong_fused"),
-        "impostor, word only": ("own", "impostor"),
-        "impostor, with voice": ("own_fused", "impostor_fused"),
-    }
-    return NewWords(
-        method, shots, len(speakers), len(words), {k: _figures(trials, *v) for k, v in kinds.items()}
-    )
+    for number, rows in enumerate(chosen):
+        power = torch.stack([people.takes[i].power for i in rows.enrolled])
+        task = Enrolment(people.base, rows.word, power, fixed, seed)
+        if first is not None:
+            for name in ("network", "negative_embeddings"):
+                task.__dict__[name] = getattr(first, name)
+        first = first or task
+        trials.append(_try(task, people, voices, rows, method))
+        progress(number + 1, len(chosen))
+    return trials
 
 
-def _one(
-    task: Enrolment, people: People, voices: torch.Tensor, clips: NDArray[np.int64], method: str, shots: int
-) -> _Trials:
+def _try(task: Enrolment, people: People, voices: torch.Tensor, rows: Rows, method: str) -> Trials:
     adapter = registry.load(ADAPTERS, method)
     personal = task.base.with_delta(adapter.learn(task))
     head = cast(nn.Linear, personal.model().head)
-    speaker = str(people.speakers[clips[0]])
-    voice = direction(voices[clips[:shots]])
-
-    def word_margins(rows: NDArray[np.int64]) -> NDArray[np.float64]:
-        return margins(personal, task.keyword, head(people.embeddings[rows])).detach().double().numpy()
-
-    def voice_cosines(rows: NDArray[np.int64]) -> NDArray[np.float64]:
-        return (voices[rows] @ voice).double().numpy()
-
-    own, wrong = clips[shots:], people.others(speaker, task.keyword)
-    strangers = people.strangers(speaker, task.keyword)
-    some = strangers[:: max(1, len(strangers) // STRANGERS)]
-    impostors = people.impostors(speaker, task.keyword)
-    return _Trials(
-        speaker,
-        word_margins(own),
-        word_margins(wrong),
-        word_margins(some),
-        fused(word_margins(own), voice_cosines(own)),
-        fused(word_margins(wrong), voice_cosines(wrong)),
-        word_margins(impostors),
-        fused(word_margins(impostors), voice_cosines(impostors)),
-    )
+    voice = direction(voices[rows.enrolled])
+    scores: dict[str, NDArray[np.float64]] = {}
+    for group, fused_group in (
+        ("own", "own_fused"),
+        ("wrong_same", "wrong_fused"),
+        ("wrong_other", ""),
+        ("impostor", "impostor_fused"),
+    ):
+        clips = getattr(rows, group)
+        logits = head(people.embeddings[clips])
+        scores[group] = margins(personal, task.keyword, logits).detach().double().numpy()
+        if fused_group:
+            scores[fused_group] = fused(scores[group], (voices[clips] @ voice).double().numpy())
+    return Trials(rows.speaker, scores)
 
 
-def _figures(trials: Sequence[_Trials], targets: str, others: str) -> Figures:
-    """Pools all trials under one threshold; intervals are over people."""
-    names = sorted({trial.speaker for trial in trials})
-    of = {name: [t for t in trials if t.speaker == name] for name in names}
-
-    def both(chosen: Sequence[str]) -> tuple[float, float]:
-        own = np.concatenate([getattr(t, targets) for name in chosen for t in of[name]])
-        other = np.concatenate([getattr(t, others) for name in chosen for t in of[name]])
-        return metrics.eer(own, other).rate, metrics.detection_rate_at_far(own, other, FAR).detection_rate
-
-    eer, found = both(names)
-    draw = numpy_generator(0, "new words", targets, others)
-    drawn = np.array(
-        [both([names[i] for i in draw.integers(len(names), size=len(names))]) for _ in range(100)]
-    )
-    low, high = np.quantile(drawn, [0.025, 0.975], axis=0)
-    return Figures(
-        eer,
-        float(low[0]),
-        float(high[0]),
-        found,
-        float(low[1]),
-        float(high[1]),
-        sum(len(getattr(t, targets)) for t in trials),
-        sum(len(getattr(t, others)) for t in trials),
-    )
+def _thinned(rows: NDArray[np.int64], about: int | None) -> NDArray[np.int64]:
+    return rows[:: max(1, len(rows) // about)] if about else rows
