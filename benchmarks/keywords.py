@@ -29,7 +29,15 @@ from kwsctl.seeding import numpy_generator
 ARCHITECTURES: dict[str, dict[str, Any]] = {
     "tcresnet8": {"arch": "tcresnet", "epochs": 100},
     "tcresnet14-1.5": {"arch": "tcresnet", "network": {"depth": 14, "width": 1.5}, "epochs": 60},
-    "bcresnet-2": {"arch": "bcresnet", "network": {"tau": 2}, "epochs": 40},
+    "bcresnet-3": {
+        "arch": "bcresnet",
+        "network": {"tau": 3},
+        "epochs": 60,
+        "label_smoothing": 0.05,
+        "ema_decay": 0.99,
+        "room_share": 0.2,
+        "augmentation": {"noise_share": 0.35, "time_masks": 1, "mel_masks": 1},
+    },
 }
 NO_CHANGE = {"speed": 0.0, "warp": 0.0}
 ABLATIONS: dict[str, dict[str, Any]] = {

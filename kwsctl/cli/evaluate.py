@@ -16,6 +16,8 @@ from kwsctl.options import resolve
 if TYPE_CHECKING:
     from kwsctl.bundle import Bundle
     from kwsctl.personal.encryption import Key
+    from kwsctl.personal.person import Profile
+    from kwsctl.personal.trials import Trials
 
 
 def evaluate_command(
@@ -66,21 +68,23 @@ def evaluate_command(
     from kwsctl.data.prepare import prepared
     from kwsctl.evaluation.evaluate import evaluate
     from kwsctl.evaluation.score_file import write_scores
+    from kwsctl.personal.trials import others_pass, trials
     from kwsctl.report.evaluation_table import table
 
     folder = home_folder(home)
-    enrolled: tuple[str, ...] = ()
+    profile = None
     if user is None:
         bundle, origin = parameters.resolve_model(model, folder)
     else:
-        bundle, origin, enrolled = _personal(user, model, folder, secrets.resolve_key(passphrase, key_file))
+        bundle, origin, profile = _personal(user, model, folder, secrets.resolve_key(passphrase, key_file))
     console.note(f"Model: {origin}")
     with console.progress_bar("Preparing") as progress:
         store = prepared(data, folder, progress, rate_hz=bundle.features.sample_rate_hz)
-    if enrolled:
-        store, n_left_out = store.without(enrolled)
-        if n_left_out:
-            console.note(f"{n_left_out} clips are left out: {user} enrolled them.")
+    found_trials = None
+    if profile is not None:
+        found_trials = trials(store, profile)
+        store = found_trials.store
+        _tell(found_trials, profile)
     with console.progress_bar("Evaluating") as progress:
         found = evaluate(
             bundle,
@@ -95,24 +99,38 @@ def evaluate_command(
         write_scores(scores, found.scored, found.scores)
     if plot is not None:
         figures.draw(found, plot)
-    console.show(found.facts(), as_json=json, render=lambda _: table(found))
+    facts = found.facts()
+    if found_trials is not None and (passed := others_pass(bundle, found_trials)) is not None:
+        facts = {**facts, "others_pass": passed}
+        console.note(
+            f"Others who say it: {passed.rate:.1%} of {passed.n} clips pass (they count nowhere else)."
+        )
+    console.show(facts, as_json=json, render=lambda _: table(found))
     for warning in found.warnings:
         console.warn(warning)
     if fail_under is not None:
         _check(found.headline, fail_under)
 
 
-def _personal(
-    user: str, model: Path | None, home: Path, key: Key | None
-) -> tuple[Bundle, str, tuple[str, ...]]:
-    """Loads a person's model, and the sha256 of the clips it was enrolled with."""
+def _personal(user: str, model: Path | None, home: Path, key: Key | None) -> tuple[Bundle, str, Profile]:
+    """Loads a person's model and profile."""
     from kwsctl.bundle import load
     from kwsctl.personal import profile as profiles
     from kwsctl.personal.model import personal_bundle
 
     found = profiles.load(home, user, key)
     base = parameters.base_named(found.base) if model is None else load(model)
-    return personal_bundle(found, base), f"{found.base} as {user} enrolled it", found.enrolled
+    return personal_bundle(found, base), f"{found.base} as {user} enrolled it", found
+
+
+def _tell(found: Trials, profile: Profile) -> None:
+    """Says what of the data counts, and as what."""
+    if found.enrolled:
+        console.note(f"{found.enrolled} clips are left out: {profile.user} enrolled them.")
+    if found.speaker is None:
+        console.warn(f"No clip here is known to be of {profile.user}: everybody counts as {profile.user}.")
+    else:
+        console.note(f"{profile.user} is the speaker {found.speaker} of this data.")
 
 
 def _check(headline: float | None, fail_under: float) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, cast
@@ -14,7 +15,7 @@ from torch import Tensor, nn
 from kwsctl import registry
 from kwsctl.bundle import Bundle, Delta
 from kwsctl.errors import InputError
-from kwsctl.features.logmel import compress
+from kwsctl.features.logmel import POWER_FLOOR, compress
 from kwsctl.learning.adapters._enrolment import BATCH, Enrolment, direction, embed, margins
 from kwsctl.learning.budget import far_of, threshold_for
 from kwsctl.learning.enrolment_clips import Take
@@ -27,6 +28,7 @@ from kwsctl.seeding import numpy_generator
 ADAPTERS = "kwsctl.learning.adapters"
 REARRANGED = 60
 REARRANGED_EASE = 20.0  # a rearranged word is met that much more rarely than other words are
+PLACES = (-24, -12, 0, 12, 24)  # frames: a device hears a word again and again while it passes
 Policy = Literal["biased", "only"]
 
 
@@ -88,6 +90,16 @@ class Material:
     voices: NDArray[np.float64] | None
     voice: Tensor | None
     own_voices: NDArray[np.float64] | None
+
+    @functools.cached_property
+    def held_out_embeddings(self) -> Tensor:
+        """[P N, E] embeddings by the base of the held-out negatives as they pass."""
+        return embed(self.task.network, passing(self.held_out))
+
+    @functools.cached_property
+    def rearranged_embeddings(self) -> Tensor:
+        """[P R, E] embeddings by the base of the rearranged clips as they pass."""
+        return embed(self.task.network, passing(self.rearranged))
 
 
 @dataclass(frozen=True, eq=False)
@@ -169,8 +181,15 @@ def tried(name: str, material: Material, options: EnrollOptions) -> Trial:
     adapter = cast(Adapter, registry.load(ADAPTERS, name))
     delta = adapter.learn(task)
     personal = task.base.with_delta(delta)
-    negatives = margins_of(personal, task.keyword, material.held_out)
-    mixed = margins_of(personal, task.keyword, material.rearranged)
+    in_head = all(name.startswith("head.") for name in delta.changes)
+    network = personal.model()
+    negatives, mixed = (
+        peaks(personal, network, task.keyword, known if in_head else embed(network, passing(features)))
+        for features, known in (
+            (material.held_out, material.held_out_embeddings),
+            (material.rearranged, material.rearranged_embeddings),
+        )
+    )
     left_out = np.array(
         [
             margins_of(
@@ -191,6 +210,36 @@ def tried(name: str, material: Material, options: EnrollOptions) -> Trial:
     )
     expected = promise(left_out, threshold, numpy_generator(options.seed, "promise"))
     return Trial(name, delta, threshold, left_out, negatives, expected)
+
+
+def passing(features: Tensor) -> Tensor:
+    """Lets words pass through the window as they do in a stream.
+
+    Args:
+        features: [N, F, T].
+
+    Returns:
+        [P N, F, T]: all of them at each of the P places in turn, silence around them.
+    """
+    n_frames, reach = features.shape[2], max(PLACES)
+    padded = nn.functional.pad(features, (reach, reach), value=float(np.log(POWER_FLOOR)))
+    return torch.cat([padded[:, :, reach + at : reach + at + n_frames] for at in PLACES])
+
+
+def peaks(bundle: Bundle, network: nn.Module, keyword: str, embeddings: Tensor) -> NDArray[np.float64]:
+    """Gives the highest margin of each word on its way through the window.
+
+    Args:
+        bundle: the person's.
+        network: the bundle's, whose head is asked.
+        keyword: one of its labels.
+        embeddings: [P N, E] of `passing` words.
+
+    Returns:
+        [N] margins.
+    """
+    found = margins(bundle, keyword, cast(nn.Linear, network.head)(embeddings).detach())
+    return found.view(len(PLACES), -1).amax(0).double().numpy()
 
 
 def margins_of(bundle: Bundle, keyword: str, features: Tensor) -> NDArray[np.float64]:

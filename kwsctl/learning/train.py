@@ -174,6 +174,7 @@ def _lineage(run: TrainingRun, provenance: Mapping[str, Any]) -> dict[str, Any]:
         "run": run.fingerprint,
         "speakers": list(run.problem.speakers),
         "held_out": run.problem.held_out,
+        "val": run.kept_figures(),
     }
 
 
