@@ -55,7 +55,7 @@ class StoredNegatives:
 
     def features(self, n_frames: int, rows: Sequence[int] | None = None) -> Tensor:
         """Gives [N, F, T] features, cut or filled up with silence to `n_frames` frames."""
-        chosen = self.levels if rows is None else self.levels[torch.as_tensor(rows)]
+        chosen = self.levels if rows is None else self.levels[torch.as_tensor(rows, dtype=torch.long)]
         values = chosen.float() * ((self.high - self.low) / LEVELS) + self.low
         have = values.shape[2]
         first = max(0, (have - n_frames) // 2)
