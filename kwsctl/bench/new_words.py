@@ -190,14 +190,13 @@ def _try(task: Enrolment, people: People, voices: torch.Tensor, rows: Rows, meth
     for group, fused_group in (
         ("own", "own_fused"),
         ("wrong_same", "wrong_fused"),
-        ("wrong_other", ""),
+        ("wrong_other", "wrong_other_fused"),
         ("impostor", "impostor_fused"),
     ):
         clips = getattr(rows, group)
         logits = head(people.embeddings[clips])
         scores[group] = margins(personal, task.keyword, logits).detach().double().numpy()
-        if fused_group:
-            scores[fused_group] = fused(scores[group], (voices[clips] @ voice).double().numpy())
+        scores[fused_group] = fused(scores[group], (voices[clips] @ voice).double().numpy())
     return Trials(rows.speaker, scores)
 
 

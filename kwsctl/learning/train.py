@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -174,7 +175,7 @@ def _lineage(run: TrainingRun, provenance: Mapping[str, Any]) -> dict[str, Any]:
         "run": run.fingerprint,
         "speakers": list(run.problem.speakers),
         "held_out": run.problem.held_out,
-        "val": run.kept_figures(),
+        "val": {name: value for name, value in run.kept_figures().items() if math.isfinite(value)},
     }
 
 
