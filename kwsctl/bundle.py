@@ -274,10 +274,25 @@ def _dense(changes: Mapping[str, Tensor], weights: Mapping[str, Tensor]) -> Iter
     for name, change in changes.items():
         if name.endswith(LOW_RANK_UP):
             weight = name.removesuffix(LOW_RANK_UP)
-            product = change @ changes[weight + LOW_RANK_DOWN]
-            yield weight, product.view(weights[weight].shape) if weight in weights else product
+            yield weight, _product(weight, change, changes.get(weight + LOW_RANK_DOWN), weights.get(weight))
         elif not name.endswith(LOW_RANK_DOWN):
             yield name, change
+        elif name.removesuffix(LOW_RANK_DOWN) + LOW_RANK_UP not in changes:
+            raise BundleError(f"The change {name!r} lacks its other matrix.")
+
+
+def _product(name: str, up: Tensor, down: Tensor | None, weight: Tensor | None) -> Tensor:
+    """Multiplies the two thin matrices of a change out."""
+    if down is None:
+        raise BundleError(f"The change {name + LOW_RANK_UP!r} lacks its other matrix.")
+    if up.ndim != 2 or down.ndim != 2 or up.shape[1] != down.shape[0]:
+        raise BundleError(
+            f"The matrices that change {name!r} have the shapes {tuple(up.shape)} and {tuple(down.shape)}."
+        )
+    product = up @ down
+    if weight is None or weight.shape[:1] != product.shape[:1] or weight.numel() != product.numel():
+        return product
+    return product.view(weight.shape)
 
 
 def _grown(name: str, weights: Mapping[str, Tensor], change: Tensor, n_added: int) -> Tensor:
