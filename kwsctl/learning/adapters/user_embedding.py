@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import torch
-from torch import Tensor
-from torch.nn import functional as fn
+import numpy as np
 
 from kwsctl.bundle import Delta
 from kwsctl.learning.adapters._enrolment import Enrolment
-from kwsctl.learning.adapters._row import evidence, first_row
+from kwsctl.learning.adapters._row import Floats, evidence, first_row, logistic, minimized, row_of
 
 STRENGTH = 3e-3
-STEPS = 60
 
 
 def learn(task: Enrolment) -> Delta:
@@ -27,25 +24,16 @@ def learn(task: Enrolment) -> Delta:
         The rows of the head, weighed.
     """
     found, row, head = evidence(task), first_row(task), task.head
-    factors = torch.zeros(len(row.weight), requires_grad=True)
-    bias = row.bias.clone().requires_grad_(True)
-    optimizer = torch.optim.LBFGS([factors, bias], max_iter=STEPS, line_search_fn="strong_wolfe")
+    weight = row.weight.double().numpy()
 
-    def closure() -> Tensor:
-        optimizer.zero_grad()
-        weight = row.weight * (1 + factors)
-        positive = found.positive @ weight + bias - found.positive_rivals
-        negative = found.negative @ weight + bias - found.negative_rivals
-        value = fn.softplus(-positive).mean() + fn.softplus(negative).mean()
-        value = value + STRENGTH * factors.square().sum()
-        value.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
-        return value
+    def value(numbers: Floats) -> tuple[float, Floats]:
+        loss, gradient = logistic(found, weight * (1 + numbers[:-1]), numbers[-1])
+        away = np.append(numbers[:-1], 0.0)
+        return loss + STRENGTH * float(away @ away), gradient * np.append(weight, 1.0) + 2 * STRENGTH * away
 
-    with torch.enable_grad():
-        optimizer.step(closure)  # type: ignore[no-untyped-call]  # torch leaves it untyped
-    factors, bias = factors.detach(), bias.detach()
+    learned = row_of(minimized(value, np.append(np.zeros(len(weight)), float(row.bias))))
+    factors, bias = learned.weight, learned.bias
     delta = task.row_delta(row.weight * (1 + factors), bias, "user_embedding", strength=STRENGTH)
-    weight = delta.changes["head.weight"]
     others = [i for i in range(len(task.base.labels)) if i != task.row]
-    weight[others] += head.weight[others] * factors
+    delta.changes["head.weight"][others] += head.weight[others] * factors
     return delta
