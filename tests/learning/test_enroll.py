@@ -1,0 +1,172 @@
+"""Enrolment as a whole: what it answers, how its figures come about, and what it refuses."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+
+import pytest
+import torch
+
+from kwsctl.bundle import Bundle
+from kwsctl.errors import ExtensionError, InputError
+from kwsctl.learning import enrolment_trials
+from kwsctl.learning.adapters._enrolment import margins
+from kwsctl.learning.enroll import AUTO, Enrolled, EnrollOptions, as_facts, enroll
+from kwsctl.learning.enrolment_trials import PLACES, gathered, passing
+from kwsctl.learning.voice_fusion import VOICE_OFFSET, VOICE_WEIGHT
+from tests.toy_people import NEW_WORDS, WORDS, encoder, keyword_model, negatives, spoken_to, wake_model
+
+WORD = NEW_WORDS[0]
+OPTIONS = EnrollOptions(method="prototype", far=0.02)
+
+
+def enrolled(clips: int = 3, base: Bundle | None = None, word: str = WORD, **options: object) -> Enrolled:
+    base = base or encoder()
+    how = dataclasses.replace(OPTIONS, **options)  # type: ignore[arg-type]
+    return enroll(base, word, spoken_to(word, 20, clips, base), negatives(), how)
+
+
+def test_a_new_word_is_enrolled_and_its_figures_have_n_and_intervals() -> None:
+    found = enrolled()
+    assert (found.keyword, found.method, found.why) == (WORD, "prototype", "as asked")
+    assert found.delta.added_labels == (WORD,) and found.delta.base_sha256 == encoder().sha256
+    assert 0 < found.threshold < 1
+    assert found.fusion == () and found.impostor is None
+    assert found.centroids.shape == (3, 24)
+    assert float(found.voice.norm()) == pytest.approx(1)
+    assert found.expected.n == 3
+    assert found.expected.low <= found.expected.rate <= found.expected.high
+    assert found.wrong_word.n == 96  # half of the stored ones
+    assert found.wrong_word.low <= found.wrong_word.rate <= found.wrong_word.high < 0.2
+
+
+def test_facts_are_json_with_their_n() -> None:
+    facts = json.loads(json.dumps(as_facts(enrolled())))
+    assert facts.keys() == {"detection_rate", "wrong_word_far"}
+    assert all(rate.keys() == {"rate", "low", "high", "n"} for rate in facts.values())
+
+
+def test_one_clip_is_a_guess_from_nobody() -> None:
+    found = enrolled(1, method="auto")
+    assert found.expected.n == 0
+    assert found.method == "prototype"
+    assert found.why == "one clip leaves nothing to compare methods with: the simplest"
+    assert found.expected.high - found.expected.low > 0.3 or found.expected.rate < 0.3
+
+
+def test_auto_takes_the_best_on_clips_left_out_and_says_why() -> None:
+    single = {name: enrolled(4, method=name).expected.rate for name in AUTO}
+    found = enrolled(4, method="auto")
+    assert found.expected.rate >= max(single.values()) - 0.0051  # rounded to whole per cent
+    assert found.expected.rate == single[found.method]
+    assert all(f"{name} {rate:.0%}" in found.why for name, rate in single.items())
+
+
+@pytest.mark.parametrize("make", [keyword_model, wake_model])
+def test_a_known_keyword_gets_no_label_and_its_own_clips_are_no_negatives(make: object) -> None:
+    base: Bundle = make()  # type: ignore[operator]
+    found = enrolled(base=base, word=WORDS[0])
+    assert found.delta.added_labels == ()
+    assert found.wrong_word.n == 88  # 16 of 192 stored clips say it
+    assert found.voice is None
+
+
+def test_what_learns_and_what_judges_are_apart() -> None:
+    base = encoder()
+    material = gathered(base, WORD, spoken_to(WORD, 20, 3, base), negatives(), OPTIONS)
+    learned_from = {row.numpy().tobytes() for row in material.task.negatives}
+    assert not learned_from & {row.numpy().tobytes() for row in material.held_out}
+    assert not learned_from & {row.numpy().tobytes() for row in material.rearranged}
+    assert len(material.task.negatives) == 96 + enrolment_trials.REARRANGED
+    assert len(material.own_voices) == 3 and len(material.voices) == 96
+
+
+def test_words_pass_through_the_window_with_silence_around_them() -> None:
+    x = torch.randn(2, 40, 98, generator=torch.Generator().manual_seed(0))
+    found = passing(x)
+    assert found.shape == (2 * len(PLACES), 40, 98)
+    still = PLACES.index(0)
+    assert torch.equal(found[2 * still : 2 * still + 2], x)
+    late = PLACES.index(12)
+    assert torch.equal(found[2 * late][:, :-12], x[0][:, 12:])
+    assert float(found[2 * late][:, -12:].max()) == float(found[2 * late][:, -12:].min()) < -5
+
+
+def test_a_smaller_budget_gives_a_higher_threshold_and_promises_less() -> None:
+    found = [enrolled(far=far) for far in (0.2, 0.02, 0.0002)]
+    thresholds = [one.threshold for one in found]
+    assert thresholds == sorted(thresholds) and thresholds[0] < thresholds[-1]
+    rates = [one.expected.rate for one in found]
+    assert rates == sorted(rates, reverse=True)
+
+
+def test_the_share_of_wrong_words_is_that_of_held_out_ones_above_the_threshold() -> None:
+    found = enrolled(far=0.2)
+    assert found.wrong_word.rate <= 0.2 + 1 / found.wrong_word.n
+
+
+def test_only_asks_for_the_voice_and_tells_how_impostors_would_fare() -> None:
+    found = enrolled(policy="only")
+    assert found.fusion == (VOICE_WEIGHT, VOICE_OFFSET)
+    assert found.impostor is not None and found.impostor.n == 96
+    assert 0 <= found.impostor.low <= found.impostor.rate <= found.impostor.high <= 1
+    assert as_facts(found)["impostor_far"]["n"] == 96
+    # One clip tells nothing of how much its voice varies.
+    assert enrolled(1, policy="only").impostor is None
+
+
+@pytest.mark.parametrize("make", [keyword_model, wake_model])
+def test_only_is_refused_by_a_model_without_voices(make: object) -> None:
+    with pytest.raises(InputError, match=r"'only' needs a model that tells voices apart; tcresnet does not"):
+        enrolled(base=make(), word=WORDS[0], policy="only")  # type: ignore[operator]
+
+
+@pytest.mark.parametrize("word", ["_background_", "_unknown_", "_silence_", "", "  "])
+def test_reserved_and_empty_labels_are_refused(word: str) -> None:
+    with pytest.raises(InputError, match="cannot be a keyword"):
+        enroll(encoder(), word, spoken_to(WORD, 20, 1, encoder()), negatives(), OPTIONS)
+
+
+def test_no_clips_are_refused() -> None:
+    with pytest.raises(InputError, match=r"No clip can be used\. Record three to five clips"):
+        enroll(encoder(), WORD, [], negatives(), OPTIONS)
+
+
+def test_an_unknown_method_suggests_the_nearest() -> None:
+    with pytest.raises(ExtensionError, match=r"'prototpe'. Did you mean 'prototype'\?"):
+        enrolled(method="prototpe")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [({"far": 0.0}, "no share of words"), ({"far": 1.5}, "no share of words"),
+     ({"fa_per_hour": -1.0}, "no share of words"), ({"policy": "mine"}, "There is no policy 'mine'")],
+)  # fmt: skip
+def test_options_out_of_range_are_refused(options: dict[str, object], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        EnrollOptions(**options)  # type: ignore[arg-type]
+
+
+def test_a_budget_in_an_hour_is_one_of_nine_thousand_words() -> None:
+    assert EnrollOptions(fa_per_hour=9.0).budget == pytest.approx(0.001)
+    assert EnrollOptions().budget == 0.002
+
+
+def test_progress_counts_the_methods() -> None:
+    told: list[tuple[int, int | None]] = []
+    base = encoder()
+    enroll(base, WORD, spoken_to(WORD, 20, 2, base), negatives(), dataclasses.replace(OPTIONS, method="auto"),
+           lambda done, total, **_: told.append((done, total)))  # fmt: skip
+    assert told == [(n + 1, len(AUTO)) for n in range(len(AUTO))]
+
+
+def test_the_threshold_is_the_score_of_a_margin() -> None:
+    """In a model of one label the score is the sigmoid of the logit, as evaluation computes it."""
+    base = encoder()
+    found = enrolled()
+    personal = base.with_delta(found.delta)
+    logits = torch.tensor([[math.log(found.threshold / (1 - found.threshold))]])
+    assert float(personal.probabilities(logits)) == pytest.approx(found.threshold)
+    assert float(margins(personal, WORD, logits)) == pytest.approx(float(logits))
