@@ -39,21 +39,34 @@ ARCHITECTURES: dict[str, dict[str, Any]] = {
         "augmentation": {"noise_share": 0.35, "time_masks": 1, "mel_masks": 1},
     },
 }
+MILD: dict[str, Any] = {
+    "label_smoothing": 0.05,
+    "augmentation": {"noise_share": 0.4, "time_masks": 1, "mel_masks": 1},
+}
+
+
+def without(**changes: Any) -> dict[str, Any]:
+    """Takes something out of the mild recipe."""
+    augmentation = {**MILD["augmentation"], **changes.pop("augmentation", {})}
+    return {**MILD, **changes, "augmentation": augmentation}
+
+
 NO_CHANGE = {"speed": 0.0, "warp": 0.0}
+NO_MASKS = {"time_masks": 0, "mel_masks": 0}
 ABLATIONS: dict[str, dict[str, Any]] = {
-    "everything": {},
-    "without noise": {"augmentation": {"noise_share": 0.0}},
-    "without speed and voice": {"augmentation": NO_CHANGE},
-    "without masks": {"augmentation": {"time_masks": 0, "mel_masks": 0}},
-    "without rooms": {"room_share": 0.0},
-    "without label smoothing": {"label_smoothing": 0.0},
-    "without weight averaging": {"ema_decay": 0.0},
-    "with nothing": {
-        "augmentation": {**NO_CHANGE, "noise_share": 0.0, "time_masks": 0, "mel_masks": 0, "gain_db": 0.0},
-        "room_share": 0.0,
-        "label_smoothing": 0.0,
-        "ema_decay": 0.0,
-    },
+    "everything": without(),
+    "without noise": without(augmentation={"noise_share": 0.0}),
+    "without speed and voice": without(augmentation=NO_CHANGE),
+    "without masks": without(augmentation=NO_MASKS),
+    "without rooms": without(room_share=0.0),
+    "without label smoothing": without(label_smoothing=0.0),
+    "without weight averaging": without(ema_decay=0.0),
+    "with nothing": without(
+        augmentation={**NO_CHANGE, **NO_MASKS, "noise_share": 0.0, "gain_db": 0.0},
+        room_share=0.0,
+        label_smoothing=0.0,
+        ema_decay=0.0,
+    ),
 }
 
 
