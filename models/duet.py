@@ -11,16 +11,15 @@ what a word's prototype is compared with.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as fn
 
-from ._blocks import Norm, Standardize, normalization, scaled
-from ._streaming import Chain, Frames, Streaming, check_streamable, convolution
-from .tcresnet import BLOCK_CHANNELS, STEM_CHANNELS, STEM_KERNEL, Block, stream_block
+from ._blocks import Norm
+from ._streaming import Streaming
+from .tcresnet import Trunk, stream_trunk
 
 DEPTH = 8
 
@@ -59,7 +58,7 @@ class Direction(nn.Module):
         return fn.normalize(self.project(x), dim=-1)
 
 
-class Duet(nn.Module):
+class Duet(Trunk):
     """TC-ResNet8 with a word and a speaker embedding.
 
     Attributes:
@@ -73,29 +72,11 @@ class Duet(nn.Module):
     """
 
     def __init__(self, config: Config, n_labels: int, n_bins: int) -> None:
-        super().__init__()
-        channels = [scaled(c, config.width) for c in (STEM_CHANNELS, *BLOCK_CHANNELS[DEPTH])]
+        super().__init__(DEPTH, config.width, config.norm, n_bins)
         self.embedding_size, self.speaker_size = config.embedding, config.speaker
-        self.standardize = Standardize(n_bins)
-        self.stem = nn.Conv1d(n_bins, channels[0], STEM_KERNEL, padding=STEM_KERNEL // 2, bias=False)
-        self.stem_norm = normalization(config.norm, channels[0])
-        self.blocks = nn.ModuleList(Block(n_in, n_out, config.norm) for n_in, n_out in pairwise(channels))
-        self.word = Direction(channels[-1], config.embedding)
-        self.voice = Direction(2 * sum(channels[1:]), config.speaker)
+        self.word = Direction(self.channels[-1], config.embedding)
+        self.voice = Direction(2 * sum(self.channels[1:]), config.speaker)
         self.head = _head(config.embedding, n_labels)
-
-    def _outputs(self, x: Tensor) -> list[Tensor]:
-        """Maps features [B, F, T] to what every block says, [B, C, T'] each."""
-        y = fn.relu(self.stem_norm(self.stem(self.standardize(x))))
-        found = []
-        for block in self.blocks:
-            y = block(y)
-            found.append(y)
-        return found
-
-    def trunk(self, x: Tensor) -> Tensor:
-        """Maps features [B, F, T] to frames [B, C, T / 8 rounded up]."""
-        return self._outputs(x)[-1]
 
     def pooled(self, frames: Tensor) -> Tensor:
         """Maps means over frames [..., C] to word embeddings [..., E]."""
@@ -107,7 +88,7 @@ class Duet(nn.Module):
 
     def both(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Maps features [B, F, T] to word [B, E] and speaker embeddings [B, S], both of length one."""
-        found = self._outputs(x)
+        found = self.outputs(x)
         statistics = [part for y in found for part in (y.mean(2), (y.var(2) + 1e-5).sqrt())]
         return self.pooled(found[-1].mean(2)), self.voice(torch.cat(statistics, 1))
 
@@ -122,14 +103,7 @@ class Duet(nn.Module):
 
     def macs(self, n_frames: int) -> int:
         """Counts the multiply-accumulates of a word's score for a clip of `n_frames` frames."""
-        total = self.head.weight.numel() + self.stem.weight.numel() * n_frames
-        total += self.word.project.weight.numel()
-        frames = n_frames
-        for block in self.blocks:
-            convolutions = [m for m in block.modules() if isinstance(m, nn.Conv1d)]
-            frames = -(-frames // convolutions[0].stride[0])
-            total += frames * sum(conv.weight.numel() for conv in convolutions)
-        return total
+        return self.head.weight.numel() + self.word.project.weight.numel() + self.trunk_macs(n_frames)
 
 
 def _head(size: int, n_labels: int) -> nn.Linear:
@@ -150,13 +124,9 @@ def stream(model: nn.Module, clip_frames: int = 98) -> Streaming:
     Returns:
         A network that maps features [B, F, t] and a state to logits [B, n, L] and a state.
     """
-    check_streamable(model)
     net = cast(Duet, model)
-    first = convolution(net.stem, (net.stem.in_channels,), lambda x: fn.relu(net.stem_norm(x)))
-    scale = Frames(net.standardize, (net.stem.in_channels,))
-    blocks = [stream_block(cast(Block, block)) for block in net.blocks]
-    channels = net.word.project.in_features
-    return Streaming(Chain(scale, first, *blocks), nn.Sequential(net.word, net.head), clip_frames, channels)
+    head = nn.Sequential(net.word, net.head)
+    return Streaming(stream_trunk(net), head, clip_frames, net.word.project.in_features)
 
 
 def build(config: Config, n_labels: int, n_bins: int) -> nn.Module:

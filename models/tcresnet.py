@@ -68,7 +68,49 @@ class Block(nn.Module):
         return fn.relu(self.norm_b(self.conv_b(y)) + self.shortcut(x))
 
 
-class TCResNet(nn.Module):
+class Trunk(nn.Module):
+    """Stem and blocks.
+
+    Args:
+        depth: 8 or 14 layers.
+        width: multiplies the number of channels.
+        norm: kind of normalization.
+        n_bins: F.
+    """
+
+    def __init__(self, depth: int, width: float, norm: Norm, n_bins: int) -> None:
+        super().__init__()
+        self.channels = [scaled(c, width) for c in (STEM_CHANNELS, *BLOCK_CHANNELS[depth])]
+        self.standardize = Standardize(n_bins)
+        self.stem = nn.Conv1d(n_bins, self.channels[0], STEM_KERNEL, padding=STEM_KERNEL // 2, bias=False)
+        self.stem_norm = normalization(norm, self.channels[0])
+        self.blocks = nn.ModuleList(Block(n_in, n_out, norm) for n_in, n_out in pairwise(self.channels))
+
+    def outputs(self, x: Tensor) -> list[Tensor]:
+        """Maps features [B, F, T] to what every block says, [B, C, T'] each."""
+        y = fn.relu(self.stem_norm(self.stem(self.standardize(x))))
+        found = []
+        for block in self.blocks:
+            y = block(y)
+            found.append(y)
+        return found
+
+    def trunk(self, x: Tensor) -> Tensor:
+        """Maps features [B, F, T] to frame embeddings [B, E, T / 8 rounded up]."""
+        return self.outputs(x)[-1]
+
+    def trunk_macs(self, n_frames: int) -> int:
+        """Counts the multiply-accumulates of the convolutions for a clip of `n_frames` frames."""
+        total = self.stem.weight.numel() * n_frames
+        frames = n_frames
+        for block in self.blocks:
+            convolutions = [m for m in block.modules() if isinstance(m, nn.Conv1d)]
+            frames = -(-frames // convolutions[0].stride[0])
+            total += frames * sum(conv.weight.numel() for conv in convolutions)
+        return total
+
+
+class TCResNet(Trunk):
     """TC-ResNet8 or 14 with a linear head.
 
     Attributes:
@@ -81,22 +123,10 @@ class TCResNet(nn.Module):
     """
 
     def __init__(self, config: Config, n_labels: int, n_bins: int) -> None:
-        super().__init__()
-        channels = [scaled(c, config.width) for c in (STEM_CHANNELS, *BLOCK_CHANNELS[config.depth])]
-        self.embedding_size = channels[-1]
-        self.standardize = Standardize(n_bins)
-        self.stem = nn.Conv1d(n_bins, channels[0], STEM_KERNEL, padding=STEM_KERNEL // 2, bias=False)
-        self.stem_norm = normalization(config.norm, channels[0])
-        self.blocks = nn.ModuleList(Block(n_in, n_out, config.norm) for n_in, n_out in pairwise(channels))
+        super().__init__(config.depth, config.width, config.norm, n_bins)
+        self.embedding_size = self.channels[-1]
         self.dropout = nn.Dropout(config.dropout)
         self.head = nn.Linear(self.embedding_size, n_labels)
-
-    def trunk(self, x: Tensor) -> Tensor:
-        """Maps features [B, F, T] to frame embeddings [B, E, T / 8 rounded up]."""
-        y = fn.relu(self.stem_norm(self.stem(self.standardize(x))))
-        for block in self.blocks:
-            y = block(y)
-        return y
 
     def embed(self, x: Tensor) -> Tensor:
         """Maps features [B, F, T] to clip embeddings [B, E]: the mean over frames."""
@@ -109,13 +139,7 @@ class TCResNet(nn.Module):
 
     def macs(self, n_frames: int) -> int:
         """Counts the multiply-accumulates of convolutions and head for a clip of `n_frames` frames."""
-        total = self.head.weight.numel() + self.stem.weight.numel() * n_frames
-        frames = n_frames
-        for block in self.blocks:
-            convolutions = [m for m in block.modules() if isinstance(m, nn.Conv1d)]
-            frames = -(-frames // convolutions[0].stride[0])
-            total += frames * sum(conv.weight.numel() for conv in convolutions)
-        return total
+        return self.head.weight.numel() + self.trunk_macs(n_frames)
 
 
 def stream(model: nn.Module, clip_frames: int = 98) -> Streaming:
@@ -128,23 +152,26 @@ def stream(model: nn.Module, clip_frames: int = 98) -> Streaming:
     Returns:
         A network that maps features [B, F, t] and a state to logits [B, n, L] and a state.
     """
-    check_streamable(model)
     net = cast(TCResNet, model)
-    first = convolution(net.stem, (net.stem.in_channels,), lambda x: fn.relu(net.stem_norm(x)))
-    scale = Frames(net.standardize, (net.stem.in_channels,))
-    blocks = [stream_block(cast(Block, block)) for block in net.blocks]
-    return Streaming(Chain(scale, first, *blocks), net.head, clip_frames, net.embedding_size)
+    return Streaming(stream_trunk(net), net.head, clip_frames, net.embedding_size)
 
 
-def stream_block(block: Block) -> Sum:
-    """Makes the streaming form of one block.
+def stream_trunk(net: Trunk) -> Chain:
+    """Makes the streaming form of stem and blocks.
 
     Args:
-        block: with batch normalization, in evaluation mode.
+        net: with batch normalization, in evaluation mode.
 
     Returns:
-        The sum of its two branches.
+        Stages that map features to frames.
     """
+    check_streamable(net)
+    first = convolution(net.stem, (net.stem.in_channels,), lambda x: fn.relu(net.stem_norm(x)))
+    scale = Frames(net.standardize, (net.stem.in_channels,))
+    return Chain(scale, first, *(_stream_block(cast(Block, block)) for block in net.blocks))
+
+
+def _stream_block(block: Block) -> Sum:
     n_in, n_out = block.conv_a.in_channels, block.conv_a.out_channels
     first = convolution(block.conv_a, (n_in,), lambda x: fn.relu(block.norm_a(x)))
     second = convolution(block.conv_b, (n_out,), block.norm_b)

@@ -22,6 +22,12 @@ def network(name: str, seed: int = 0, **config: object) -> nn.Module:
         return architecture.build(name, config, LABELS, BINS)
 
 
+def undropped(name: str, **config: object) -> nn.Module:
+    """A network that drops nothing in training, whether or not its architecture can."""
+    drops = hasattr(architecture.resolve_config(name, {}), "dropout")
+    return network(name, **config, **({"dropout": 0.0} if drops else {}))
+
+
 def trained(name: str) -> nn.Module:
     """A network in evaluation mode whose statistics are not those of a fresh one."""
     model = network(name)
@@ -51,7 +57,7 @@ def test_equal_seeds_give_equal_weights(name: str) -> None:
 def test_group_normalization_looks_at_one_clip_also_in_training(name: str) -> None:
     x = features(4)
     for norm, alike in (("group", True), ("batch", False)):
-        model = network(name, norm=norm, dropout=0.0).train()
+        model = undropped(name, norm=norm).train()
         beside_others = model(torch.cat([x[:1], 3 * x[1:]]))
         assert torch.allclose(model(x)[0], beside_others[0], atol=1e-5) is alike
 
@@ -75,7 +81,7 @@ def test_a_state_dict_makes_the_same_network(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_few_steps_lower_the_loss(name: str) -> None:
-    model, x, target = network(name, dropout=0.0).train(), features(10), torch.arange(10) % LABELS
+    model, x, target = undropped(name).train(), features(10), torch.arange(10) % LABELS
     optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
     losses = []
     for _ in range(12):
@@ -96,7 +102,8 @@ def test_any_chunks_stream_every_score_as_early_as_promised(name: str, seed: int
     with torch.no_grad():
         trunk = model.trunk(x)
         trunk = trunk.mean(2) if trunk.dim() == 4 else trunk
-        wanted = model.head(fn.avg_pool1d(trunk, streaming.window, 1).transpose(1, 2))
+        pooled = fn.avg_pool1d(trunk, streaming.window, 1).transpose(1, 2)
+        wanted = model.head(model.pooled(pooled) if hasattr(model, "pooled") else pooled)
         state, found, start = streaming.initial_state(2), [], 0
         while start < x.shape[2]:
             end = start + int(torch.randint(0, 40, (), generator=draw))  # also no frames at all
