@@ -1,0 +1,35 @@
+"""A small corpus of people who each say the same words, for whole protocols in seconds."""
+
+from __future__ import annotations
+
+import functools
+
+from kwsctl.bench.few_shot import Case
+from kwsctl.bench.people import People, gather
+from kwsctl.data.store import ClipStore
+from kwsctl.types import Clip
+from tests.toy_people import NEW_WORDS, PEOPLE, as_store, crowd, encoder, joined, say
+
+
+@functools.cache
+def strangers() -> People:
+    """People and words that the encoder has never heard."""
+    return gather(crowd(NEW_WORDS, PEOPLE[:4], 5, "test"), encoder())
+
+
+def with_leftovers() -> ClipStore:
+    """Clips that say a word by a known speaker, and some that do not."""
+    left = [Clip(_path("a"), "_unknown_", "s20"), Clip(_path("b"), NEW_WORDS[0], None)]
+    return joined(
+        as_store(left, [say(NEW_WORDS[0], 20), say(NEW_WORDS[0], 21)]), crowd(NEW_WORDS[:2], PEOPLE[:3], 2)
+    )
+
+
+def _path(name: str):
+    from pathlib import Path
+
+    return Path(f"/clips/{name}.wav")
+
+
+def case(speaker: str, method: str, shots: int, detected: float, keyword: str = "yes") -> Case:
+    return Case(speaker, keyword, method, shots, detected, 0.25, 0.02, 5, 100 * shots)
