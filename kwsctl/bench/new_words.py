@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 from torch import nn
 
 from kwsctl import registry
-from kwsctl.bench.people import People
+from kwsctl.bench.people import People, too_few_clips
 from kwsctl.bench.trials import Figures, Trials, figures
+from kwsctl.errors import InputError
 from kwsctl.learning.adapters._enrolment import Enrolment, direction, margins
 from kwsctl.learning.enrolment_trials import ADAPTERS, voice_of
 from kwsctl.learning.stored_negatives import StoredNegatives
@@ -102,8 +103,13 @@ def new_words(
 
     Returns:
         Figures by kind of trial.
+
+    Raises:
+        InputError: nobody has enough clips, or a method that changes more than the head.
     """
     chosen = enrolments(people, words, shots=shots, seed=seed)
+    if not chosen:
+        raise too_few_clips(words, shots)
     trials = try_all(people, negatives, chosen, method=method, seed=seed, progress=progress)
     found = {kind: figures(trials, *groups) for kind, groups in KINDS.items()}
     return NewWords(method, shots, len(set(people.speakers)), len(words), found)
@@ -183,7 +189,10 @@ def try_all(
 
 def _try(task: Enrolment, people: People, voices: torch.Tensor, rows: Rows, method: str) -> Trials:
     adapter = registry.load(ADAPTERS, method)
-    personal = task.base.with_delta(adapter.learn(task))
+    delta = adapter.learn(task)
+    if not all(name.startswith("head.") for name in delta.changes):  # embeddings are those of the base
+        raise InputError(f"The method {method!r} changes more than the head.", "Use head or prototype.")
+    personal = task.base.with_delta(delta)
     head = cast(nn.Linear, personal.model().head)
     voice = direction(voices[rows.enrolled])
     scores: dict[str, NDArray[np.float64]] = {}

@@ -108,3 +108,10 @@ def gather(
     if len(set(names)) < 2:  # one person is nobody's impostor
         raise InputError("The data names fewer than two speakers.", "Give a manifest with a speaker column.")
     return People(base, takes, np.array([store.clips[i].label for i in chosen]), names)
+
+
+def too_few_clips(words: Sequence[str], shots: int) -> InputError:
+    """Gives the error that nobody says a word often enough to enrol and to test it."""
+    return InputError(
+        f"Nobody has more than {shots} clips of {', '.join(words[:5])}.", "Use fewer --shots, or other words."
+    )

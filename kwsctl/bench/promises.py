@@ -12,9 +12,9 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from kwsctl.bench.people import People
+from kwsctl.bench.people import People, too_few_clips
 from kwsctl.evaluation import intervals
-from kwsctl.learning.adapters._enrolment import margins
+from kwsctl.learning.adapters._enrolment import embed, margins
 from kwsctl.learning.enroll import Enrolled, enroll
 from kwsctl.learning.enrolment_trials import EnrollOptions, voice_of
 from kwsctl.learning.stored_negatives import StoredNegatives
@@ -120,6 +120,9 @@ def promises(
 
     Returns:
         How often the held-out rate lies in the promised interval.
+
+    Raises:
+        InputError: nobody has enough clips.
     """
     voices = voice_of(people.base.model(), people.features) if options.policy == "only" else None
     jobs = [(s, w) for s in sorted(set(people.speakers)) for w in words]
@@ -132,6 +135,8 @@ def promises(
             seconds = time.perf_counter() - began
             cases.append(_kept(people, voices, made, speaker, clips[shots:], seconds))
         progress(number + 1, len(jobs))
+    if not cases:
+        raise too_few_clips(words, shots)
     return _summary(cases, shots, options)
 
 
@@ -144,11 +149,14 @@ def _kept(
     seconds: float,
 ) -> Kept:
     personal = people.base.with_delta(made.delta)
-    head = cast(nn.Linear, personal.model().head)
+    network = personal.model()
+    head = cast(nn.Linear, network.head)
+    in_head = all(name.startswith("head.") for name in made.delta.changes)
+    embeddings = people.embeddings if in_head else embed(network, people.features)
     threshold = float(np.log(made.threshold / (1 - made.threshold)))
 
     def passed(rows: NDArray[np.int64]) -> float:
-        found = margins(personal, made.keyword, head(people.embeddings[rows])).detach().double().numpy()
+        found = margins(personal, made.keyword, head(embeddings[rows])).detach().double().numpy()
         if voices is not None and made.voice is not None:
             found = fused(found, (voices[rows] @ made.voice).double().numpy())
         return float((found >= threshold).mean())
