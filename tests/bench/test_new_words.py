@@ -9,12 +9,13 @@ import pytest
 import torch
 
 from kwsctl.bench import new_words as bench
+from kwsctl.bench import promises as kept_promises
 from kwsctl.bench.new_words import new_words
 from kwsctl.bench.people import gather
 from kwsctl.bench.promises import promises
 from kwsctl.errors import InputError
 from kwsctl.learning.adapters._enrolment import Enrolment
-from kwsctl.learning.enroll import EnrollOptions
+from kwsctl.learning.enroll import Enrolled, EnrollOptions, enroll
 from tests.bench.corpus import strangers, with_leftovers
 from tests.toy_people import NEW_WORDS, crowd, encoder, negatives
 
@@ -106,3 +107,18 @@ def test_voices_count_in_promises_of_only() -> None:
     found = promises(strangers(), negatives(), words=NEW_WORDS[:1], shots=3, options=options)
     assert found.policy == "only" and len(found.cases) == 4
     assert 0 <= found.impostors <= 1
+
+
+def test_methods_that_change_the_network_are_heard_through_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    options = EnrollOptions(method="prototype", far=0.3)
+    turned = {"word.project.weight": -2 * encoder().weights["word.project.weight"]}  # embeddings point away
+    plain = promises(strangers(), negatives(), words=NEW_WORDS[:1], shots=3, options=options)
+
+    def away(*arguments: object) -> Enrolled:
+        made = enroll(*arguments)  # type: ignore[arg-type]
+        changes = {**made.delta.changes, **turned}
+        return dataclasses.replace(made, delta=dataclasses.replace(made.delta, changes=changes))
+
+    monkeypatch.setattr(kept_promises, "enroll", away)
+    found = promises(strangers(), negatives(), words=NEW_WORDS[:1], shots=3, options=options)
+    assert found.found == 0.0 < plain.found
