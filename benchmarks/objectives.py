@@ -3,8 +3,8 @@
     python benchmarks/objectives.py MANIFEST TEST_MANIFEST [--epochs 6] [--only softmax triplet]
 
 MANIFEST is what the encoder learns from (`benchmarks/encoder.py` leaves one in KWSCTL_HOME/data/encoder; the
-recipe `vocabulary` alone does, too); its split `val` has other words by other voices. TEST_MANIFEST is in another
-language (Arabic Speech Commands): every fourth word, three clips enrolled.
+recipe `vocabulary` alone does, too); its split `val` has other words by other voices. TEST_MANIFEST is in
+another language (Arabic Speech Commands): every fourth word, three clips enrolled.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 
-# Found with the shipped encoder on 18 people and two words (benchmarks/promise_constants.py); what
+# Found with the shipped encoder on 18 people and two words (benchmarks/enrolment_constants.py); what
 # `kwsctl bench promises` prints is of other words.
 USUAL_SPREAD = 1.1  # standard deviation of a person's margins
 USUAL_SPREAD_CLIPS = 6.0  # as how many clips that counts

@@ -1,33 +1,60 @@
-"""What a few clips tell of the next ones: the constants of `kwsctl.learning.promise`.
+"""The constants of enrolment: what a few clips tell of the next ones, and what the voice weighs beside the word.
 
-    python benchmarks/promise_constants.py MANIFEST
+    python benchmarks/enrolment_constants.py MANIFEST
 
-MANIFEST is that of Arabic Speech Commands; its split `train` and two of the words are used, so that the
-others remain to hold the promises to.
+MANIFEST is that of Arabic Speech Commands; its split `train` and a few of the words are used, so that the
+others remain to hold the promises to. Prints what `kwsctl.learning.promise` and
+`kwsctl.learning.voice_fusion` have.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
+from sklearn.linear_model import LogisticRegression
 
 from kwsctl import bundle
-from kwsctl.bench.people import gather
+from kwsctl.bench.new_words import enrolments, try_all
+from kwsctl.bench.people import People, gather
 from kwsctl.cli.parameters import ENCODER, NEGATIVES, shipped
 from kwsctl.data.prepare import prepared
 from kwsctl.home import home
 from kwsctl.learning import stored_negatives
 from kwsctl.learning.adapters._enrolment import margins
 from kwsctl.learning.enrolment_trials import EnrollOptions, gathered, tried
+from kwsctl.learning.voice_fusion import VOICE_OFFSET, VOICE_WEIGHT
 
 WORDS = slice(3, None, 20)
+VOICE_WORDS = slice(1, None, 5)
+
+
+def voice_weight(
+    people: People, negatives: stored_negatives.StoredNegatives, words: Sequence[str]
+) -> dict[str, float]:
+    """Fits how much a cosine of voices tells beside the margin of the word: own calls against all others."""
+    found = try_all(people, negatives, enrolments(people, words, shots=3, wrong=100))
+
+    def pairs(group: str, fused_group: str) -> NDArray[np.float64]:
+        margin = np.concatenate([trial.scores[group] for trial in found])
+        added = np.concatenate([trial.scores[fused_group] for trial in found]) - margin
+        return np.stack([margin, added / VOICE_WEIGHT + VOICE_OFFSET], 1)
+
+    own = pairs("own", "own_fused")
+    others = [pairs("wrong_same", "wrong_fused"), pairs("impostor", "impostor_fused")]
+    points = np.concatenate([own, *others])
+    is_own = np.arange(len(points)) < len(own)
+    fit = LogisticRegression(class_weight="balanced").fit(points, is_own)
+    (margin, voice), offset = fit.coef_[0], -fit.intercept_[0]
+    return {"weight": round(voice / margin, 1), "offset": round(offset / voice, 2), "own_calls": len(own)}
 
 
 def main() -> None:
-    """Prints one line for each number of clips and method."""
+    """Prints one line for each number of clips and method, and one for the voice."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -63,6 +90,7 @@ def main() -> None:
                 "enrolments": len(gains),
             }
             print(json.dumps(row), flush=True)
+    print(json.dumps(voice_weight(people, negatives, sorted(set(people.words))[VOICE_WORDS])))
 
 
 if __name__ == "__main__":
