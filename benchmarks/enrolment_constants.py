@@ -1,4 +1,4 @@
-"""The constants of enrolment: what a few clips tell of the next ones, and what the voice weighs beside the word.
+"""The constants of enrolment: what a few clips tell of the next ones, and what a voice weighs beside a word.
 
     python benchmarks/enrolment_constants.py MANIFEST
 
