@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from pathlib import Path
 
 from kwsctl.bench.few_shot import Case
 from kwsctl.bench.people import People, gather
@@ -19,16 +20,10 @@ def strangers() -> People:
 
 def with_leftovers() -> ClipStore:
     """Clips that say a word by a known speaker, and some that do not."""
-    left = [Clip(_path("a"), "_unknown_", "s20"), Clip(_path("b"), NEW_WORDS[0], None)]
+    left = [Clip(Path("/clips/a.wav"), "_unknown_", "s20"), Clip(Path("/clips/b.wav"), NEW_WORDS[0], None)]
     return joined(
         as_store(left, [say(NEW_WORDS[0], 20), say(NEW_WORDS[0], 21)]), crowd(NEW_WORDS[:2], PEOPLE[:3], 2)
     )
-
-
-def _path(name: str):
-    from pathlib import Path
-
-    return Path(f"/clips/{name}.wav")
 
 
 def case(speaker: str, method: str, shots: int, detected: float, keyword: str = "yes") -> Case:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -78,8 +79,6 @@ def test_promises_as_json(data: Path, capsys: pytest.CaptureFixture[str]) -> Non
 def test_who_the_encoder_has_heard_is_told(
     data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    import dataclasses
-
     known = dataclasses.replace(encoder(), lineage={"speakers": ["s20", "s21", "somebody"]})
     known.save(tmp_path / "known.safetensors")
     arguments = ("--data", data, "--model", tmp_path / "known.safetensors", "--method", "prototype")

@@ -69,8 +69,3 @@ def test_longer_clips_are_cut_around_their_middle() -> None:
     assert found.shape == (5, 4, FRAMES)
     for one in found:
         assert sorted(one[0].tolist()) == list(range(8, 108))
-
-
-def test_none_are_made_where_none_are_asked_for_is_not_an_endless_loop() -> None:
-    with pytest.raises(RuntimeError):
-        made([clip()], [(20, 80)], FRAMES, 0)

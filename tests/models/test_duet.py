@@ -11,6 +11,7 @@ from sklearn.metrics import roc_auc_score
 from torch import Tensor
 
 from kwsctl import architecture
+from kwsctl.features.logmel import logmel
 from kwsctl.models.duet import Duet
 from tests.toy_people import NEW_WORDS, PEOPLE, SPEC, crowd, encoder, features, joined, say
 
@@ -87,6 +88,4 @@ def test_voices_and_words_are_told_apart_by_different_embeddings() -> None:
 
 
 def _of(samples: object) -> Tensor:
-    from kwsctl.features.logmel import logmel
-
     return logmel(torch.as_tensor(samples)[None], SPEC)
