@@ -32,12 +32,18 @@ def draw(found: FewShot, path: Path) -> None:
                  error_kw={"ecolor": INK, "elinewidth": 1, "capsize": 3})  # fmt: skip
         for place, rate in zip(places + offset, rates[:, 0], strict=True):
             axes.annotate(f"{rate:.1f}", (place, 2), ha="center", color="white", fontsize=9)
-    labels = ["before" if not row.shots else f"{row.shots} clips" for row in rows]
+    labels = [
+        "before" if not row.shots else f"{row.shots} clip{'s' if row.shots > 1 else ''}" for row in rows
+    ]
     axes.set_xticks(places, labels)
     axes.set_ylim(0, 105)
     axes.set_ylabel("calls heard at 1 % wrong words, %")
-    axes.set_title(f"Enrolment by {rows[-1].method!r}, {found.people} people the global model never heard")
-    axes.legend(loc="lower right", frameon=True)
+    axes.set_title(
+        f"Enrolment by {rows[-1].method!r}, {found.people} people the global model never heard",
+        loc="left",
+        pad=26,
+    )
+    axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncol=2, frameon=False, borderaxespad=0)
     axes.spines[["top", "right"]].set_visible(False)
     with replacing(path) as temporary:
         figure.savefig(temporary, format=path.suffix[1:], dpi=130, facecolor=GROUND)
