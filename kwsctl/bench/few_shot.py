@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 
 from kwsctl import bundle, registry
-from kwsctl.bench.people import People, gather
+from kwsctl.bench.people import People, gather, surroundings
 from kwsctl.bundle import Bundle
 from kwsctl.data.store import ClipStore
 from kwsctl.data.windows import cut
@@ -52,6 +52,8 @@ class FewShotOptions:
         deep_methods: files that change the network, and take longer.
         deep_shots: clips to enrol with these.
         deep_keywords: keywords to try these with.
+        snr_db: put every person into surroundings of their own, with noise so far below the speech;
+            None leaves the clips as they are.
         epochs: of the global models.
         seed: of everything random.
     """
@@ -63,6 +65,7 @@ class FewShotOptions:
     deep_methods: tuple[str, ...] = ("bias", "lora", "full")
     deep_shots: int = 5
     deep_keywords: int = 3
+    snr_db: float | None = None
     epochs: int = GLOBAL.epochs
     seed: int = 0
 
@@ -166,7 +169,8 @@ def few_shot(store: ClipStore, options: FewShotOptions, home: Path, progress: Pr
     done = 0
     for number, fold in enumerate(folds):
         base, negatives = _global(store, fold, number, options, home)
-        people = gather(store, base, fold)
+        alter = surroundings(options.snr_db, options.seed) if options.snr_db is not None else None
+        people = gather(store, base, fold, alter=alter)
         for speaker in fold:
             for word in words:
                 cases += _cases(people, negatives, speaker, word, options, words.index(word))

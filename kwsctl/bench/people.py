@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +11,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from kwsctl.audio.mixing import mix_at_snr
 from kwsctl.bundle import Bundle
+from kwsctl.data import noises
 from kwsctl.data.decoding import as_float
 from kwsctl.data.store import ClipStore
 from kwsctl.errors import InputError
@@ -20,7 +22,10 @@ from kwsctl.learning.adapters._enrolment import embed
 from kwsctl.learning.enrolment_clips import Take, take
 from kwsctl.progress import Progress, silent
 from kwsctl.seeding import numpy_generator
-from kwsctl.types import RESERVED_LABELS
+from kwsctl.types import RESERVED_LABELS, Clip
+
+NOISE_S = 30.0
+Alter = Callable[[NDArray[np.float32], Clip], NDArray[np.float32]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,7 +78,12 @@ class People:
 
 
 def gather(
-    store: ClipStore, base: Bundle, speakers: Sequence[str] = (), progress: Progress = silent
+    store: ClipStore,
+    base: Bundle,
+    speakers: Sequence[str] = (),
+    progress: Progress = silent,
+    *,
+    alter: Alter | None = None,
 ) -> People:
     """Reads the words of a store.
 
@@ -82,6 +92,7 @@ def gather(
         base: the bundle that will hear them.
         speakers: of whom; by default of all.
         progress: counts clips.
+        alter: changes the samples of every clip, if given, see `surroundings`.
 
     Returns:
         Their clips, without those of unknown speakers or reserved labels.
@@ -102,12 +113,38 @@ def gather(
     takes = []
     for number, i in enumerate(chosen):
         clip = store.clips[i]
-        takes.append(take(as_float(store.audio(i)), base, clip.path, clip.sha256 or clip.id))
+        samples = as_float(store.audio(i))
+        samples = alter(samples, clip) if alter else samples
+        takes.append(take(samples, base, clip.path, clip.sha256 or clip.id))
         progress(number + 1, len(chosen))
     names = np.array([store.clips[i].speaker for i in chosen])
     if len(set(names)) < 2:  # one person is nobody's impostor
         raise InputError("The data names fewer than two speakers.", "Give a manifest with a speaker column.")
     return People(base, takes, np.array([store.clips[i].label for i in chosen]), names)
+
+
+def surroundings(snr_db: float, seed: int) -> Alter:
+    """Puts every person into surroundings of their own: one kind of made noise each, at one level.
+
+    Args:
+        snr_db: loudness of the speech over the noise, in dB.
+        seed: of kinds and noises.
+
+    Returns:
+        What to do with a clip.
+    """
+
+    @functools.cache
+    def noise_of(speaker: str) -> NDArray[np.float32]:
+        draw = numpy_generator(seed, "surroundings", speaker)
+        make = noises.KINDS[str(draw.choice(sorted(noises.KINDS)))]
+        return make(draw, round(NOISE_S * noises.RATE_HZ))
+
+    def alter(samples: NDArray[np.float32], clip: Clip) -> NDArray[np.float32]:
+        draw = numpy_generator(seed, "place in the noise", str(clip.path.name), clip.label)
+        return mix_at_snr(samples, noise_of(str(clip.speaker)), snr_db, draw)
+
+    return alter
 
 
 def too_few_clips(words: Sequence[str], shots: int) -> InputError:
