@@ -58,7 +58,7 @@ CARD = """# {name}
 A {arch} that hears {clip_s:g} s at a time and gives a word and a speaker embedding: {params:,} parameters,
 {macs:,} MACs a window, {size_kb:.0f} KB. It has no keywords of its own: `kwsctl enroll` adds them.
 
-- Learned from: {licences}.
+- Data: {licences}.
 - Made by: `python benchmarks/encoder.py WAKE_WORDS LIBRISPEECH NOISE`, seed 0. Held out while training: other
   words by other synthetic voices; three clips enrolled, {found:.1%} found at 1 % false alarms, EER {eer:.2%}.
 - sha256: `{sha256}`
