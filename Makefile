@@ -25,6 +25,7 @@ demo: $(STAMP)
 	@echo; echo "Picture: demo/det.png"
 	@echo "Next:    source .venv/bin/activate"
 	@echo "         kwsctl train --phrase \"okay computer\"           # your own wake phrase"
+	@echo "         kwsctl enroll MY_CLIPS --user ME --keyword \"open sesame\"   # a word of your own"
 	@echo "         kwsctl data prepare folder --root MY_RECORDINGS   # your own recordings"
 	@echo "         kwsctl data list                                  # public corpora"
 
