@@ -20,7 +20,7 @@ def test_the_card_is_of_this_bundle(path: Path) -> None:
     card = path.with_suffix(".md").read_text()
     assert re.search(r"sha256: `(\w+)`", card).group(1) == bundle.load(path).sha256
     assert "Data:" in card
-    assert re.search(r"\d+\.\d+% \(\d+\.\d+% to \d+\.\d+%\) \| [\d,]+ \|", card)  # a figure, its interval and n
+    assert re.search(r"\d+\.\d+% \(\d+\.\d+% to \d+\.\d+%\) \| [\d,]+ \|", card)  # with interval and n
 
 
 @pytest.mark.parametrize("path", BUNDLES, ids=lambda path: path.stem)

@@ -77,7 +77,7 @@ def enroll_command(
     ] = None,
     far: Annotated[
         float | None,
-        typer.Option(help="Budget of false alarms as a share of other words.", show_default="0.002"),
+        typer.Option(help="Budget of false alarms as a share of other words.", show_default="0.005"),
     ] = None,
     fa_per_hour: Annotated[
         float | None, typer.Option(help="Budget in an hour of speech without a pause instead.")

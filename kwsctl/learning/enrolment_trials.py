@@ -27,7 +27,7 @@ from kwsctl.seeding import numpy_generator
 
 ADAPTERS = "kwsctl.learning.adapters"
 REARRANGED = 60
-REARRANGED_EASE = 20.0  # a rearranged word is met that much more rarely than other words are
+REARRANGED_EASE = 8.0  # a rearranged word is met that much more rarely than other words are
 PLACES = (-24, -12, 0, 12, 24)  # frames: a device hears a word again and again while it passes
 Policy = Literal["biased", "only"]
 
@@ -46,7 +46,7 @@ class EnrollOptions:
 
     method: str = "auto"
     policy: Policy = "biased"
-    far: float = 0.002
+    far: float = 0.005
     fa_per_hour: float | None = None
     seed: int = 0
 

@@ -151,7 +151,7 @@ def test_options_out_of_range_are_refused(options: dict[str, object], message: s
 
 def test_a_budget_in_an_hour_is_one_of_nine_thousand_words() -> None:
     assert EnrollOptions(fa_per_hour=9.0).budget == pytest.approx(0.001)
-    assert EnrollOptions().budget == 0.002
+    assert EnrollOptions().budget == 0.005
 
 
 def test_progress_counts_the_methods() -> None:
