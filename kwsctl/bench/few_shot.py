@@ -7,7 +7,7 @@ are the fifth of all people whom the global model hears worst.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -363,22 +363,3 @@ def _rate(cases: Sequence[Case], names: Sequence[str]) -> tuple[float, float, fl
         values, [c.speaker for c in chosen], numpy_generator(0, "few shot"), resamples=1000
     )
     return float(np.mean(values)), found.low, found.high
-
-
-def figures_by_person(found: FewShot) -> Mapping[tuple[str, int], Mapping[str, float]]:
-    """Gives the detection rate of every person, by method and number of clips, for the picture.
-
-    Args:
-        found: what the bench measured.
-
-    Returns:
-        Rates by name.
-    """
-    names = sorted({case.speaker for case in found.cases})
-    return {
-        (row.method, row.shots): {
-            n: _mean([c for c in found.cases if (c.method, c.shots, c.speaker) == (row.method, row.shots, n)])
-            for n in names
-        }
-        for row in found.rows
-    }
