@@ -99,9 +99,9 @@ def test_outliers_are_the_fifth_and_two_at_least_that_the_global_model_hears_wor
 ) -> None:
     found, _ = measured
     rates: dict[str, list[float]] = {}
-    for case in found.cases:
-        if case.method == "global":
-            rates.setdefault(case.speaker, []).append(case.detected)
+    for one in found.cases:
+        if one.method == "global":
+            rates.setdefault(one.speaker, []).append(one.detected)
     before = {name: sum(values) / len(values) for name, values in rates.items()}
     assert len(found.outliers) == 2
     assert max(before[n] for n in found.outliers) <= min(
