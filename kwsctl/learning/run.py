@@ -17,14 +17,13 @@ from kwsctl import architecture
 from kwsctl.bundle import Bundle
 from kwsctl.data.store import ClipStore
 from kwsctl.features.augmentation import augment, middle
-from kwsctl.learning import checkpoint, encoder, losses, validation
+from kwsctl.learning import checkpoint, encoder, losses, starting, validation
 from kwsctl.learning.averaging import moving_average
 from kwsctl.learning.encoder import Trainee, WordSampler
 from kwsctl.learning.loop import Batch, EpochFacts, Judge
 from kwsctl.learning.noise import coloured_noise, draw_noise
 from kwsctl.learning.rendering import Renderings
 from kwsctl.learning.sampling import Sampler
-from kwsctl.learning.starting import begin_with
 from kwsctl.learning.task import Problem
 from kwsctl.learning.train_options import TrainOptions
 from kwsctl.learning.workers import Workers
@@ -66,6 +65,8 @@ class TrainingRun:
         start: Bundle | None = None,
         progress: Progress = silent,
     ) -> None:
+        if start is not None:
+            starting.check(start, options.arch, options.network, options.features)
         self.start = start
         self.problem, self.options, self.seed, self.workers = problem, options, seed, workers
         self.log_path = out.with_suffix(".log.jsonl")
@@ -212,14 +213,7 @@ class TrainingRun:
         model.get_buffer("standardize.mean").copy_(features.mean((0, 2)))
         model.get_buffer("standardize.std").copy_(features.std((0, 2)).clamp_min(0.1))
         if self.start is not None:
-            begin_with(
-                model,
-                self.start,
-                arch=self.options.arch,
-                config=self.options.network,
-                features=self.options.features,
-                labels=self.problem.labels,
-            )
+            starting.begin_with(model, self.start, self.problem.labels)
         if self.problem.task == "encode":
             n_words = int(self.problem.train.target.max()) + 1
             return Trainee(model, n_words, len(self.problem.speakers))
