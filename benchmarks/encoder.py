@@ -30,7 +30,7 @@ from kwsctl.home import home
 from kwsctl.learning import stored_negatives
 from kwsctl.learning.train import train
 from kwsctl.learning.train_options import TrainOptions
-from kwsctl.options import resolve, to_mapping
+from kwsctl.options import resolve
 from kwsctl.seeding import numpy_generator
 from kwsctl.storage import write_text
 from kwsctl.types import BACKGROUND, Clip
@@ -45,6 +45,8 @@ OPTIONS = TrainOptions(
     epochs=36,
     batch_size=256,
     speaker_weight=0.2,
+    ema_decay=0.998,
+    room_share=0.3,
     augmentation=Augmentation(noise_share=0.4, time_masks=1, mel_masks=1),
 )
 LICENCES = {
@@ -172,7 +174,7 @@ def main() -> None:
     )
     parser.add_argument("--negatives-only", action="store_true", help="keep the encoder that is there")
     chosen = parser.parse_args()
-    options = resolve(TrainOptions, assignments=chosen.set, flags=to_mapping(OPTIONS))
+    options = resolve(TrainOptions, assignments=chosen.set, defaults=OPTIONS)
     vocabulary = prepare("vocabulary", home(), out=home() / "data" / "vocabulary")
     listed = home() / "data" / "encoder" / "manifest.csv"
     manifest.write(listed, clips(vocabulary.manifest, chosen.words, chosen.speech, chosen.noise))

@@ -12,7 +12,7 @@ import types
 import typing
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from kwsctl.errors import InputError
 from kwsctl.registry import did_you_mean
@@ -26,6 +26,7 @@ def resolve(
     file: Path | None = None,
     assignments: Sequence[str] = (),
     flags: Mapping[str, Any] | None = None,
+    defaults: T | None = None,
 ) -> T:
     """Builds `options` from a file, `key=value` assignments and flags.
 
@@ -34,6 +35,7 @@ def resolve(
         file: TOML with one key per field.
         assignments: `key=value` texts of `--set`; values are read as TOML, else as plain text.
         flags: values from the command line; None means "not given".
+        defaults: what holds where nothing else is said; by default that of the dataclass.
 
     Returns:
         A checked instance.
@@ -41,7 +43,7 @@ def resolve(
     Raises:
         InputError: an unknown key, a value of another type, or a file that is not TOML.
     """
-    values: dict[str, Any] = {}
+    values: dict[str, Any] = {} if defaults is None else dataclasses.asdict(cast(Any, defaults))
     if file is not None:
         values |= _read_toml(file)
     for text in assignments:

@@ -82,3 +82,11 @@ def test_stored_options_hold_no_path_of_this_machine() -> None:
     stored = to_mapping(Options(out=Path("/somewhere/private/x.toml")))
     assert stored["out"] == "x.toml"
     assert stored["inner"] == {"width": 1.0}
+
+
+def test_defaults_of_a_caller_give_way_to_what_is_said() -> None:
+    mine = Options(epochs=7, rate=0.5, out=Path("y"), inner=Inner(3.0))
+    found = resolve(Options, assignments=["epochs=9"], flags={"fast": True, "rate": None}, defaults=mine)
+    assert found == Options(epochs=9, rate=0.5, fast=True, out=Path("y"), inner=Inner(3.0))
+    assert resolve(Options, assignments=["inner.width=2"], defaults=mine).inner == Inner(2.0)
+    assert resolve(Options, defaults=mine) == mine

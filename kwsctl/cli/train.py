@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,7 +15,9 @@ from kwsctl.home import home as home_folder
 from kwsctl.home import set_current_bundle
 
 if TYPE_CHECKING:
+    from kwsctl.bundle import Bundle
     from kwsctl.data.store import ClipStore
+    from kwsctl.learning.train_options import TrainOptions
     from kwsctl.progress import Progress
 
 DEFAULT_PHRASE = "hey snapdragon"
@@ -36,6 +40,10 @@ def train_command(
         str | None,
         typer.Option(help="Train an encoder for new words: softmax, prototypical, triplet or episodic."),
     ] = None,
+    start: Annotated[
+        Path | None,
+        typer.Option("--from", help="Bundle whose weights to begin with.", show_default="random weights"),
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Bundle to write.", show_default="in the home")] = None,
     epochs: Annotated[int | None, typer.Option(help="Passes over the data. [60]")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Insist on going on from a checkpoint.")] = False,
@@ -49,25 +57,19 @@ def train_command(
 
     Example: `kwsctl train --data clips/manifest.csv --arch bcresnet --set network.tau=2`
     """
-    from kwsctl import registry
-    from kwsctl.architecture import resolve_config
-    from kwsctl.learning.encoder import OBJECTIVES
+    from kwsctl import bundle as bundles
     from kwsctl.learning.train import train
-    from kwsctl.learning.train_options import TrainOptions
     from kwsctl.learning.workers import workers
-    from kwsctl.options import resolve
     from kwsctl.report.train_table import train_table
 
+    begun = bundles.load(start) if start else None
     flags = {
         "arch": arch or ("duet" if objective else None),
         "epochs": epochs,
         "keywords": tuple(keyword) if keyword else None,
         "objective": objective,
     }
-    options = resolve(TrainOptions, file=config, assignments=assignments or (), flags=flags)
-    if options.objective:
-        registry.load(OBJECTIVES, options.objective)
-    resolve_config(options.arch, options.network)  # wrong names are told before clips are read
+    options = _options(begun, config, assignments or (), flags)
     folder = home_folder(home)
     manifests = list(data or [])
     provenance: dict[str, Any] = {}
@@ -93,6 +95,7 @@ def train_command(
                 options,
                 seed=seed,
                 resume="must" if resume else "auto",
+                start=begun,
                 provenance=provenance | {"data": [path.resolve().parent.name for path in manifests]},
                 own=own,
                 progress=progress,
@@ -112,6 +115,24 @@ def train_command(
         console.note(f"Next: kwsctl evaluate --data {manifests[0]} --split {'test' if not data else 'val'}")
     else:
         console.note(f"Next: kwsctl enroll CLIP… --user NAME --keyword WORD --model {bundle}")
+
+
+def _options(
+    begun: Bundle | None, file: Path | None, assignments: Sequence[str], flags: Mapping[str, Any]
+) -> TrainOptions:
+    """Resolves all options; wrong names are told before clips are read, and a start brings its network."""
+    from kwsctl import registry
+    from kwsctl.architecture import resolve_config
+    from kwsctl.learning.encoder import OBJECTIVES
+    from kwsctl.learning.train_options import TrainOptions
+    from kwsctl.options import resolve
+
+    asked = {**flags, "arch": flags["arch"] or (begun.arch if begun else None)}
+    options = resolve(TrainOptions, file=file, assignments=assignments, flags=asked)
+    if options.objective:
+        registry.load(OBJECTIVES, options.objective)
+    resolve_config(options.arch, options.network)
+    return dataclasses.replace(options, network=begun.config) if begun and not options.network else options
 
 
 def _read(manifests: list[Path], home: Path, rate_hz: int, progress: Progress) -> ClipStore:

@@ -17,7 +17,7 @@ from kwsctl import architecture
 from kwsctl.bundle import Bundle
 from kwsctl.data.store import ClipStore
 from kwsctl.features.augmentation import augment, middle
-from kwsctl.learning import checkpoint, encoder, losses, validation
+from kwsctl.learning import checkpoint, encoder, losses, starting, validation
 from kwsctl.learning.averaging import moving_average
 from kwsctl.learning.encoder import Trainee, WordSampler
 from kwsctl.learning.loop import Batch, EpochFacts, Judge
@@ -46,7 +46,11 @@ class TrainingRun:
         seed: of everything random.
         out: where the bundle will be; the log and the checkpoint stand beside it.
         workers: device and processes.
+        start: bundle whose weights the network begins with; by default they are random.
         progress: counts windows that are turned into features.
+
+    Raises:
+        InputError: the bundle to begin with is of another network.
     """
 
     def __init__(
@@ -58,12 +62,16 @@ class TrainingRun:
         seed: int,
         out: Path,
         workers: Workers,
+        start: Bundle | None = None,
         progress: Progress = silent,
     ) -> None:
+        if start is not None:
+            starting.check(start, options.arch, options.network, options.features)
+        self.start = start
         self.problem, self.options, self.seed, self.workers = problem, options, seed, workers
         self.log_path = out.with_suffix(".log.jsonl")
         self.checkpoint_path = out.with_suffix(".resume.safetensors")
-        self.fingerprint = _fingerprint(store, options, seed)
+        self.fingerprint = _fingerprint(store, options, seed, start)
         self.n_frames = options.features.frames(problem.clip_s)
         self.sampler = _sampler(problem, options)
         self.train = Renderings(
@@ -204,6 +212,8 @@ class TrainingRun:
         features = middle(self.train.batch(rows), self.n_frames)
         model.get_buffer("standardize.mean").copy_(features.mean((0, 2)))
         model.get_buffer("standardize.std").copy_(features.std((0, 2)).clamp_min(0.1))
+        if self.start is not None:
+            starting.begin_with(model, self.start, self.problem.labels)
         if self.problem.task == "encode":
             n_words = int(self.problem.train.target.max()) + 1
             return Trainee(model, n_words, len(self.problem.speakers))
@@ -259,7 +269,8 @@ def _optimizer(model: nn.Module, options: TrainOptions) -> Optimizer:
     return AdamW(groups, lr=options.peak_rate, fused=True)
 
 
-def _fingerprint(store: ClipStore, options: TrainOptions, seed: int) -> str:
+def _fingerprint(store: ClipStore, options: TrainOptions, seed: int, start: Bundle | None) -> str:
     clips = [(c.sha256, c.start_s, c.duration_s, c.label, c.speaker, c.split) for c in store.clips]
-    text = json.dumps([clips, to_mapping(options), seed], sort_keys=True, default=str)
+    facts = [clips, to_mapping(options), seed, *([start.sha256] if start else [])]
+    text = json.dumps(facts, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()

@@ -84,6 +84,7 @@ def train(
     seed: int = 0,
     resume: Literal["auto", "must", "never"] = "auto",
     provenance: Mapping[str, Any] | None = None,
+    start: Bundle | None = None,
     own: Workers | None = None,
     progress: Progress = silent,
 ) -> TrainResult:
@@ -97,6 +98,7 @@ def train(
         seed: of everything random.
         resume: `auto` goes on if there is a checkpoint of the same run, `must` insists, `never` starts anew.
         provenance: facts for the lineage, such as the name and the licences of the data.
+        start: bundle whose weights the network begins with; by default they are random.
         own: device and place among the processes; by default what `options.device` says, alone.
         progress: counts steps.
 
@@ -104,7 +106,7 @@ def train(
         What was made, and its figures on held-out speakers.
 
     Raises:
-        InputError: nothing to learn, or `must` and nothing to resume.
+        InputError: nothing to learn, `must` and nothing to resume, or a start that is another network.
         DeviceError: the device is not there.
     """
     # Dropout and initial weights draw from torch's global generator: ours inside, the caller's after.
@@ -117,7 +119,9 @@ def train(
             clip_s=options.clip_s,
             exclude_speakers=options.exclude_speakers,
         )
-        run = TrainingRun(store, problem, options, seed=seed, out=out, workers=own, progress=progress)
+        run = TrainingRun(
+            store, problem, options, seed=seed, out=out, workers=own, start=start, progress=progress
+        )
         try:
             return _train(run, store, out, resume, provenance or {}, progress)
         finally:
@@ -173,6 +177,7 @@ def _lineage(run: TrainingRun, provenance: Mapping[str, Any]) -> dict[str, Any]:
         "options": to_mapping(run.options),
         "seed": run.seed,
         "run": run.fingerprint,
+        **({"parent": run.start.sha256} if run.start else {}),
         "speakers": list(run.problem.speakers),
         "held_out": run.problem.held_out,
         "val": {name: value for name, value in run.kept_figures().items() if math.isfinite(value)},

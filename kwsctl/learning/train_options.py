@@ -65,13 +65,13 @@ class TrainOptions:
     learning_rate: float | None = None
     weight_decay: float | None = None
     warmup_epochs: float = 3.0
-    label_smoothing: float = 0.1
-    ema_decay: float = 0.998
+    label_smoothing: float = 0.05
+    ema_decay: float = 0.99
     patience: int = 0
     keep: Literal["best", "last"] = "best"
     augmentation: Augmentation = field(default_factory=Augmentation)
     babble_share: float = 0.2
-    room_share: float = 0.3
+    room_share: float = 0.2
     room_files: Path | None = None
     refresh_epochs: int = 60
     shares: Shares = field(default_factory=Shares)

@@ -65,6 +65,21 @@ def test_people_see_a_table_and_the_next_command(capsys: pytest.CaptureFixture[s
     assert f"Next: kwsctl evaluate --data {data}" in err
 
 
+def test_training_goes_on_from_another_bundle(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    data, first, second = write_corpus(tmp_path), tmp_path / "a.safetensors", tmp_path / "b.safetensors"
+    quick = ("train", "--data", str(data), "--json", "--epochs", "1")
+    code, out, err = run(capsys, *quick, "--out", str(first), "--set", "network.width=0.5")
+    assert code == 0, err
+    begun = json.loads(out)
+    code, out, err = run(capsys, *quick, "--out", str(second), "--from", str(first))
+    assert code == 0, err
+    assert json.loads(out)["params"] == begun["params"]  # the network comes with the bundle
+    assert bundle.load(second).lineage["parent"] == begun["sha256"]
+    code, out, err = run(capsys, *quick, "--out", str(second), "--from", str(first), "--arch", "dscnn")
+    assert code == 2
+    assert "tcresnet" in err
+
+
 def test_a_broken_manifest_is_refused(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     (tmp_path / "m.csv").write_text("file;word\n")
     code, out, err = run(capsys, "train", "--data", str(tmp_path / "m.csv"))
