@@ -17,11 +17,12 @@ from kwsctl import architecture
 from kwsctl.bundle import Bundle
 from kwsctl.data.store import ClipStore
 from kwsctl.features.augmentation import augment, middle
-from kwsctl.learning import checkpoint, encoder, losses, starting, validation
+from kwsctl.learning import checkpoint, encoder, losses, quantized, starting, validation
 from kwsctl.learning.averaging import moving_average
 from kwsctl.learning.encoder import Trainee, WordSampler
 from kwsctl.learning.loop import Batch, EpochFacts, Judge
 from kwsctl.learning.noise import coloured_noise, draw_noise
+from kwsctl.learning.precision import bits_of
 from kwsctl.learning.rendering import Renderings
 from kwsctl.learning.sampling import Sampler
 from kwsctl.learning.task import Problem
@@ -88,6 +89,8 @@ class TrainingRun:
         self.train.update(0, progress)
         self.val.update(0)
         self.model = self._fresh_model().to(workers.device)
+        if bits := bits_of(options.precision):
+            quantized.quantize(self.model, bits, options.quantization, seed)
         self.judge = self._judge(store)
         self._seen = torch.full((len(problem.train),), -1.0)
         self.average = moving_average(self.model, options.ema_decay)
@@ -113,6 +116,13 @@ class TrainingRun:
             noise = draw_noise(power, self.noise, self.n_frames, draw, self.options.babble_share)
             features = augment(power, noise, self.n_frames, self.options.augmentation, draw)
             yield Batch(features, self.sampler.target[own].to(self.workers.device), own)
+
+    def calibrate(self) -> None:
+        """Lets a quantized network see the first batch, for the ranges that it begins with."""
+        if quantized.layers_of(self.model):
+            batch = next(iter(self.batches(0)))
+            with quantized.calibrating(self.model):
+                self.judge(self.model(batch.features), batch).loss.backward()  # type: ignore[no-untyped-call]
 
     def note(self, batch: Batch, output: Any) -> None:
         """Notes how hard the windows of a batch are, for the sampler."""
@@ -141,6 +151,7 @@ class TrainingRun:
                 "seconds": facts.seconds,
                 "data_share": facts.data_s / facts.seconds,
                 "learning_rate": self.optimizer.param_groups[0]["lr"],
+                **quantized.told(self.model),
             }
         )
         if self.workers.leads:
@@ -180,6 +191,9 @@ class TrainingRun:
     def bundle(self, lineage: dict[str, Any]) -> Bundle:
         """Makes the bundle of the weights to keep: of the network alone."""
         weights = self._chosen_weights()
+        if isinstance(self.model, Trainee):
+            weights = self.model.network_of(weights)
+        ranges = quantized.ranges(weights)
         return Bundle(
             arch=self.options.arch,
             config=dict(self.options.network),
@@ -187,8 +201,8 @@ class TrainingRun:
             labels=self.problem.labels,
             task="wake" if self.problem.task == "encode" else self.problem.task,
             clip_s=self.problem.clip_s,
-            weights=self.model.network_of(weights) if isinstance(self.model, Trainee) else weights,
-            lineage=lineage,
+            weights=quantized.without_ranges(weights),
+            lineage=lineage | ({"activation_ranges": ranges} if ranges else {}),
         )
 
     def close(self) -> None:

@@ -142,6 +142,8 @@ def _train(
             f"{run.checkpoint_path} is not there, or is of other data, options or another seed.",
             "Repeat the interrupted command exactly, or leave --resume out.",
         )
+    if not resumed:
+        run.calibrate()
     resumed_from, options, steps = run.first_epoch, run.options, run.sampler.steps
     fit(
         run.model,

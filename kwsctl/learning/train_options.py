@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from kwsctl.errors import InputError
 from kwsctl.features.augmentation import Augmentation
+from kwsctl.learning.precision import FULL, Quantization, bits_of
 from kwsctl.learning.sampling import Shares
 from kwsctl.types import FeatureSpec
 
@@ -48,6 +49,8 @@ class TrainOptions:
         shares: how an epoch is made up.
         fa_per_hour: budget of false alarms for the thresholds in the bundle.
         device: `auto`, `cpu` or `cuda`.
+        precision: `fp32`, or bits of weights, activations and gradients such as `w8a8g8`.
+        quantization: how, see `kwsctl.learning.quantized`.
     """
 
     arch: str = "tcresnet"
@@ -77,8 +80,11 @@ class TrainOptions:
     shares: Shares = field(default_factory=Shares)
     fa_per_hour: float = 0.5
     device: str = "auto"
+    precision: str = FULL
+    quantization: Quantization = field(default_factory=Quantization)
 
     def __post_init__(self) -> None:
+        bits_of(self.precision)
         for name in ("epochs", "batch_size"):
             if getattr(self, name) < 1:
                 raise InputError(f"{name} = {getattr(self, name)} trains nothing.", "Use at least 1.")

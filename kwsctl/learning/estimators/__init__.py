@@ -1,0 +1,1 @@
+"""Ways to choose the range that a tensor is quantized to: one file each."""
