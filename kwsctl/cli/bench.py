@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kwsctl.cli import console, parameters
+from kwsctl.cli import bench_learning, console, parameters
 from kwsctl.home import home as home_folder
 
 if TYPE_CHECKING:
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from kwsctl.learning.stored_negatives import StoredNegatives
 
 app = typer.Typer(help="Measure whole protocols over many people.", no_args_is_help=True)
+app.command("invertible")(bench_learning.invertible_command)
 
 ONE_SITTING = "A person's repetitions of a word are mostly from one sitting: real use will be harder."
 Encoder = Annotated[Path | None, typer.Option("--model", help="An encoder.", show_default="the shipped one")]

@@ -7,10 +7,12 @@ bytes moved follow `kwsctl.learning.traffic` layer by layer.
 
 from __future__ import annotations
 
+import re
 import resource
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -144,7 +146,15 @@ def measured(
 
 
 def peak_process_bytes() -> int:
-    """Gives the largest resident size that this process ever had."""
+    """Gives the largest resident size that this process ever had.
+
+    Linux counts in `ru_maxrss` also what the process was before it began this program.
+    """
+    status = Path("/proc/self/status")
+    if status.is_file():
+        found = re.search(r"VmHWM:\s+(\d+) kB", status.read_text())
+        if found is not None:
+            return int(found[1]) * 1024
     most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return most if sys.platform == "darwin" else most * 1024  # Linux counts in KiB
 

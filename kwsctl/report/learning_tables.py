@@ -1,0 +1,71 @@
+"""What learning costs, as tables."""
+
+from __future__ import annotations
+
+from rich.console import Group
+from rich.table import Table
+
+from kwsctl.bench.invertible import Invertible
+from kwsctl.bench.repeats import Accuracy
+
+
+def invertible_table(found: Invertible) -> Group:
+    """Lays out what networks keep, take and reach.
+
+    Args:
+        found: what the bench measured.
+
+    Returns:
+        The table of networks and, where it was measured, that of depths.
+    """
+    table = _table(
+        f"Training per clip, {found.words} words, {found.epochs} epochs",
+        ("network", "activations", "params", "MACs", "back", "KB", "time", "error", "accuracy, %"),
+    )
+    for row in found.rows:
+        table.add_row(
+            row.arch,
+            row.kind,
+            f"{row.params:,}",
+            f"{row.macs / 1e6:.2f}",
+            f"{row.macs_backward / 1e6:.2f}",
+            f"{row.activation_bytes / 1024:.1f}",
+            f"{row.seconds:.2f}",
+            f"{row.gradient_error:.0e}" if row.kind != "ordinary" else "-",
+            percent(row.accuracy),
+        )
+    table.caption = (
+        f"MACs, back: millions, forward and backward; KB: activations kept for the backward pass, by the ordinary "
+        f"network {found.memory_ratio:.1f} times as much as by the one that rebuilds; time: of a step, where "
+        "everything is kept 1; error: of the gradients beside that network's; accuracy: mean +- sd over seeds (95 % "
+        "interval over people); networks with the same gradients are trained once."
+    )
+    if not found.depths:
+        return Group(table)
+    depths = _table(
+        f"Memory by depth, batch of {found.batch_size}",
+        ("blocks", "activations", "KB, a clip", "MB, process"),
+    )
+    for point in found.depths:
+        depths.add_row(
+            str(point.blocks),
+            point.kind,
+            f"{point.activation_bytes / 1024:.1f}",
+            f"{point.process_bytes / 2**20:.0f}",
+        )
+    return Group(table, depths)
+
+
+def percent(accuracy: Accuracy | None) -> str:
+    """Writes an accuracy with its spread over seeds and its interval over people."""
+    if accuracy is None:
+        return "-"
+    low, high = accuracy.low * 100, accuracy.high * 100
+    return f"{accuracy.mean * 100:.1f} +- {accuracy.sd * 100:.1f} ({low:.0f}-{high:.0f})"
+
+
+def _table(title: str, columns: tuple[str, ...]) -> Table:
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
+    for number, name in enumerate(columns):
+        table.add_column(name, justify="left" if number < 2 else "right")
+    return table
