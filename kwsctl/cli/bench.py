@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="Measure whole protocols over many people.", no_args_is_help=True)
 app.command("invertible")(bench_learning.invertible_command)
+app.command("quantized-training")(bench_learning.quantized_training_command)
 
 ONE_SITTING = "A person's repetitions of a word are mostly from one sitting: real use will be harder."
 Encoder = Annotated[Path | None, typer.Option("--model", help="An encoder.", show_default="the shipped one")]

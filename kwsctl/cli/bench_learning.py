@@ -43,3 +43,31 @@ def invertible_command(
     if plot is not None:
         depth_picture.draw(found, plot)
     console.show(found, as_json=json, render=invertible_table)
+
+
+def quantized_training_command(
+    data: Data,
+    config: parameters.Config = None,
+    assignments: parameters.Assignments = None,
+    seed: parameters.Seed = 0,
+    home: parameters.Home = None,
+    json: parameters.Json = False,
+) -> None:
+    """Compare range estimators in quantized training: accuracy, bytes moved, learning on a device.
+
+    Example: `kwsctl bench quantized-training --data arabic/manifest.csv --set seeds=3`
+    """
+    from kwsctl.bench.quantized_training import QuantizedTrainingOptions, quantized_training
+    from kwsctl.data.prepare import prepared
+    from kwsctl.options import resolve
+    from kwsctl.report.learning_tables import quantized_training_table
+
+    options = resolve(
+        QuantizedTrainingOptions, file=config, assignments=assignments or (), flags={"seed": seed}
+    )
+    folder = home_folder(home)
+    with console.progress_bar("Preparing") as progress:
+        store = prepared(data, folder, progress)
+    with console.progress_bar("Training") as progress:
+        found = quantized_training(store, options, folder, progress)
+    console.show(found, as_json=json, render=quantized_training_table)

@@ -6,6 +6,7 @@ from rich.console import Group
 from rich.table import Table
 
 from kwsctl.bench.invertible import Invertible
+from kwsctl.bench.quantized_training import QuantizedTraining
 from kwsctl.bench.repeats import Accuracy
 
 
@@ -54,6 +55,61 @@ def invertible_table(found: Invertible) -> Group:
             f"{point.process_bytes / 2**20:.0f}",
         )
     return Group(table, depths)
+
+
+def quantized_training_table(found: QuantizedTraining) -> Group:
+    """Lays out what range estimators cost and give.
+
+    Args:
+        found: what the bench measured.
+
+    Returns:
+        The tables of trainings, of layers, and of learning on a device.
+    """
+    table = _table(
+        f"{found.arch}, {found.words} words, {found.epochs} epochs, batch of {found.batch_size}",
+        ("precision", "ranges", "accuracy, %", "less fp32", "MB a step", "KB, one clip"),
+    )
+    for row in found.rows:
+        table.add_row(
+            row.precision,
+            row.estimator or "-",
+            percent(row.accuracy),
+            f"{row.difference * 100:+.2f}" if row.estimator else "-",
+            f"{row.moved_bytes / 2**20:.2f}",
+            f"{row.moved_at_one / 1024:.0f}",
+        )
+    table.caption = (
+        "accuracy: mean +- sd over seeds (95 % interval over people); MB a step: moved between memory and "
+        "arithmetic by convolutions and linear layers, forward and backward, as counted from their shapes."
+    )
+    layers = _table(
+        "Bytes moved by a forward pass, w8a8", ("layer", "", "static, KB", "dynamic, KB", "ratio", "one clip")
+    )
+    for layer in found.layers:
+        layers.add_row(
+            layer.name,
+            "",
+            f"{layer.static / 1024:.0f}",
+            f"{layer.dynamic / 1024:.0f}",
+            f"{layer.ratio:.1f}",
+            f"{layer.ratio_at_one:.1f}",
+        )
+    device = _table(
+        f"Learning on a device, w8a8g8, {found.device_clips_tested} clips tested",
+        ("batch", "ranges", "accuracy, %", "gradients clipped, %", "activations, %", "range off by"),
+    )
+    for step in found.device:
+        full = step.estimator in ("", "before")
+        device.add_row(
+            str(step.batch_size or "-"),
+            step.estimator or "fp32",
+            percent(step.accuracy),
+            "-" if full else f"{step.gradients_clipped * 100:.2f}",
+            "-" if full else f"{step.activations_clipped * 100:.3f}",
+            "-" if full else f"{step.range_lag:.2f}",
+        )
+    return Group(table, layers, device) if found.device else Group(table, layers)
 
 
 def percent(accuracy: Accuracy | None) -> str:
