@@ -35,6 +35,14 @@ class Batch:
     target: Tensor
     rows: Tensor
 
+    def parts(self, pieces: int) -> list[Batch]:
+        """Cuts the batch into so many pieces, or one for each clip if these are fewer."""
+        if pieces == 1:
+            return [self]
+        size = -(-len(self.target) // pieces)
+        cut = (torch.split(part, size) for part in (self.features, self.target, self.rows))
+        return [Batch(*part) for part in zip(*cut, strict=True)]
+
 
 class Judged(NamedTuple):
     """What was thought of one batch.
@@ -83,6 +91,7 @@ def fit(
     steps_per_epoch: int,
     learning_rate: Schedule,
     first_epoch: int = 0,
+    pieces: int = 1,
     average: AveragedModel | None = None,
     workers: Workers | None = None,
     note: Callable[[Batch, Any], None] = lambda _batch, _output: None,
@@ -100,6 +109,8 @@ def fit(
         steps_per_epoch: for the learning rate and the progress.
         learning_rate: by step.
         first_epoch: where a resumed run goes on.
+        pieces: run each batch in so many, one after the other, to keep fewer activations; `judge` then has to give
+            sums over clips, so that gradients add up to those of the whole.
         average: follows the model, see `kwsctl.learning.averaging`.
         workers: device and processes; the CPU alone by default.
         note: told what the model gave for each batch, without gradients.
@@ -115,18 +126,19 @@ def fit(
         for step, batch in enumerate(tally.timed(batches(epoch)), epoch * steps_per_epoch):
             for group in optimizer.param_groups:
                 group["lr"] = learning_rate(step)
-            # bfloat16 needs no loss scaling; on a CPU it is slower than float32 for nets this small.
-            with torch.autocast(workers.device.type, dtype=torch.bfloat16, enabled=on_gpu):
-                output = wrapped(batch.features)
-            judged = judge(output, batch)
             optimizer.zero_grad(set_to_none=True)
-            judged.loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+            for part in batch.parts(pieces):
+                # bfloat16 needs no loss scaling; on a CPU it is slower than float32 for nets this small.
+                with torch.autocast(workers.device.type, dtype=torch.bfloat16, enabled=on_gpu):
+                    output = wrapped(part.features)
+                judged = judge(output, part)
+                judged.loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+                with torch.no_grad():
+                    note(part, output)
+                tally.add(len(part.target), judged, pieces)
             optimizer.step()
             if average is not None:
                 average.update_parameters(model)
-            with torch.no_grad():
-                note(batch, output)
-            tally.add(len(batch.target), judged)
             progress(step + 1, epochs * steps_per_epoch, **tally.facts(epoch))
         if on_epoch(tally.close(epoch)):
             return
@@ -149,10 +161,10 @@ class _Tally:
             yield batch
             began = time.perf_counter()
 
-    def add(self, n: int, judged: Judged) -> None:
-        """Counts one step."""
+    def add(self, n: int, judged: Judged, pieces: int) -> None:
+        """Counts one step, or a piece of one, whose loss is a sum and not a mean."""
         self.clips += n
-        self.loss += float(judged.loss.detach()) * n
+        self.loss += float(judged.loss.detach()) * n * pieces
         self.right += judged.right
 
     def facts(self, epoch: int) -> dict[str, str | float]:

@@ -13,6 +13,7 @@ from torch.nn import functional as fn
 
 from kwsctl.bundle import Bundle, Delta
 from kwsctl.features.augmentation import Augmentation, augment, middle
+from kwsctl.learning.precision import FULL
 from kwsctl.seeding import torch_generator
 
 MILD = Augmentation(
@@ -32,6 +33,8 @@ class Enrolment:
         power: [K, F, T'] mel power of the person's clips, with a margin on both sides.
         negatives: [N, F, T] features that are not the keyword.
         seed: of everything random.
+        precision: of what is tuned by gradients, see `kwsctl.learning.precision`.
+        memory_budget: bytes that activations, gradients and the optimizer may take; None for no limit.
     """
 
     base: Bundle
@@ -39,6 +42,8 @@ class Enrolment:
     power: Tensor
     negatives: Tensor
     seed: int = 0
+    precision: str = FULL
+    memory_budget: int | None = None
 
     @property
     def is_new(self) -> bool:

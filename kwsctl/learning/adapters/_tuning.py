@@ -2,32 +2,63 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as fn
 
+from kwsctl.learning import quantized
 from kwsctl.learning.adapters._enrolment import Enrolment, rivals
 from kwsctl.learning.adapters._row import first_row
-from kwsctl.learning.loop import Batch, Judged, fit
+from kwsctl.learning.cost import Cost, measured
+from kwsctl.learning.lean import lean_activations
+from kwsctl.learning.loop import Batch, Judge, Judged, fit
+from kwsctl.learning.precision import Quantization, bits_of
 from kwsctl.learning.schedule import warmup_cosine
 from kwsctl.seeding import torch_generator
 
 BATCH = 48
 POSITIVE_SHARE = 1 / 3
+POSITIVES = round(BATCH * POSITIVE_SHARE)
 STEPS = 40
 DISTILLATION = 20.0
+
+Choose = Callable[[nn.Module], Sequence[nn.Parameter]]
+"""Gives the weights of a network that are to be tuned."""
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """How weights are tuned.
+
+    Attributes:
+        choose: gives the weights.
+        learning_rate: the highest.
+        stay: lambda of L2-SP.
+        pieces: in how many a batch is run.
+        lean: keep no activation that no chosen weight needs.
+        steps: of the optimizer.
+    """
+
+    choose: Choose
+    learning_rate: float
+    stay: float
+    pieces: int = 1
+    lean: bool = False
+    steps: int = STEPS
 
 
 class _Frozen(nn.Module):
     """A network whose normalization keeps its statistics: few clips of one voice would spoil them."""
 
-    def __init__(self, network: nn.Module) -> None:
+    def __init__(self, network: nn.Module, lean: bool) -> None:
         super().__init__()
-        self.network = network
+        self.network, self.lean = network, lean
 
     def train(self, mode: bool = True) -> _Frozen:
         """Leaves the network in evaluation mode."""
@@ -37,22 +68,19 @@ class _Frozen(nn.Module):
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Maps features [B, F, T] to embeddings [B, E] and logits [B, L]."""
-        embedding = cast(Any, self.network).embed(x)
-        return embedding, cast(nn.Linear, self.network.head)(embedding)
+        with lean_activations() if self.lean else contextlib.nullcontext():
+            embedding = cast(Any, self.network).embed(x)
+            return embedding, cast(nn.Linear, self.network.head)(embedding)
 
 
 def tune(
     task: Enrolment,
-    choose: Callable[[nn.Module], Sequence[nn.Parameter]],
+    choose: Choose,
     *,
     learning_rate: float,
     stay: float,
 ) -> nn.Module:
-    """Tunes some weights of the base, beginning with a first row for a new keyword.
-
-    Each batch replays stored negatives beside the person's clips, varied anew. On the negatives the
-    embedding must stay what it was (distillation), and each weight near what it was (L2-SP, Li et al. 2018,
-    arXiv 1802.01483, equation 2).
+    """Tunes some weights of the base, see `tuned`.
 
     Args:
         task: base, keyword, clips and negatives.
@@ -63,6 +91,69 @@ def tune(
     Returns:
         The tuned network.
     """
+    return tuned(task, Tuning(choose, learning_rate, stay))
+
+
+def tuned(task: Enrolment, how: Tuning) -> nn.Module:
+    """Tunes some weights of the base, beginning with a first row for a new keyword.
+
+    Each batch replays stored negatives beside the person's clips, varied anew. On the negatives the
+    embedding must stay what it was (distillation), and each weight near what it was (L2-SP, Li et al. 2018,
+    arXiv 1802.01483, equation 2).
+
+    Args:
+        task: base, keyword, clips and negatives.
+        how: what to tune and how.
+
+    Returns:
+        The tuned network.
+    """
+    network, free = _prepared(task, how)
+    judge = _judge(task, free, [part.detach().clone() for part in free], how.stay)
+    fit(
+        _Frozen(network, how.lean),
+        lambda epoch: _batches(task, epoch, how.steps),
+        judge,
+        torch.optim.AdamW(free, lr=how.learning_rate, weight_decay=0.0),
+        epochs=1,
+        steps_per_epoch=how.steps,
+        learning_rate=warmup_cosine(how.learning_rate, how.steps // 10, how.steps),
+        pieces=how.pieces,
+    )
+    if quantized.layers_of(network):
+        quantized.restore(network)
+    return network.eval()
+
+
+def spent(task: Enrolment, how: Tuning) -> Cost:
+    """Measures what a step of `tuned` takes; nothing is learned.
+
+    Args:
+        task: base, keyword, clips and negatives.
+        how: what to tune and how.
+
+    Returns:
+        The cost of the largest piece of a batch, with gradients and optimizer of all chosen weights.
+    """
+    network, free = _prepared(task, how)
+    judge = _judge(task, free, [part.detach().clone() for part in free], how.stay)
+    piece = next(_batches(task, 0, 1)).parts(how.pieces)[0]
+    model = _Frozen(network, how.lean)
+    return measured(
+        model, lambda net: judge(net(piece.features), piece).loss, len(piece.target), bits=bits_of(task.precision)
+    )
+
+
+def loss_of(task: Enrolment, network: nn.Module, draw: str) -> float:
+    """Gives the loss of a tuned network on the person's clips, varied in another way, and on negatives."""
+    batch = next(_batches(task, 0, 1, draw))
+    with torch.no_grad():
+        output = _Frozen(network, lean=False)(batch.features)
+        return float(_judge(task, [], [], 0.0)(output, batch).loss)
+
+
+def _prepared(task: Enrolment, how: Tuning) -> tuple[nn.Module, list[nn.Parameter]]:
+    """Copies the base, gives it the row of a new keyword, and frees what is to be tuned."""
     network = copy.deepcopy(task.network)
     row = first_row(task)
     head = cast(nn.Linear, network.head)
@@ -70,30 +161,24 @@ def tune(
         weight, bias = torch.cat([head.weight, row.weight[None]]), torch.cat([head.bias, row.bias[None]])
         head.weight, head.bias = nn.Parameter(weight), nn.Parameter(bias)
         head.out_features += 1
-    free = list(choose(network))
+    network.requires_grad_(False)
+    free = list(how.choose(network))
     for part in free:
         part.requires_grad_(True)
-    before = [part.detach().clone() for part in free]
-    judge = _judge(task, free, before, stay)
-    fit(
-        _Frozen(network),
-        lambda epoch: _batches(task, epoch),
-        judge,
-        torch.optim.AdamW(free, lr=learning_rate, weight_decay=0.0),
-        epochs=1,
-        steps_per_epoch=STEPS,
-        learning_rate=warmup_cosine(learning_rate, STEPS // 10, STEPS),
-    )
-    return network.eval()
+    if bits := bits_of(task.precision):
+        quantized.quantize(network, bits, Quantization(), task.seed)
+        judge, batch = _judge(task, [], [], 0.0), next(_batches(task, 0, 1))
+        with quantized.calibrating(network):
+            judge(_Frozen(network, how.lean)(batch.features), batch).loss.backward()  # type: ignore[no-untyped-call]
+    return network, free
 
 
-def _batches(task: Enrolment, epoch: int) -> Iterator[Batch]:
-    draw = torch_generator(task.seed, "tuning", epoch)
-    n_positive = round(BATCH * POSITIVE_SHARE)
-    copies = -(-n_positive // len(task.power))
-    for step in range(STEPS):
-        positive = task.varied(copies, f"tuning {step}")
-        positive = positive[torch.randperm(len(positive), generator=draw)[:n_positive]]
+def _batches(task: Enrolment, epoch: int, steps: int, name: str = "tuning") -> Iterator[Batch]:
+    draw = torch_generator(task.seed, name, epoch)
+    copies = -(-POSITIVES // len(task.power))
+    for step in range(steps):
+        positive = task.varied(copies, f"{name} {step}")
+        positive = positive[torch.randperm(len(positive), generator=draw)[:POSITIVES]]
         rows = torch.randint(len(task.negatives), (BATCH - len(positive),), generator=draw)
         target = torch.zeros(BATCH, dtype=torch.long)
         target[: len(positive)] = 1
@@ -104,21 +189,23 @@ def _batches(task: Enrolment, epoch: int) -> Iterator[Batch]:
         )
 
 
-def _judge(
-    task: Enrolment, free: Sequence[Tensor], before: Sequence[Tensor], stay: float
-) -> Callable[[Any, Batch], Judged]:
+def _judge(task: Enrolment, free: Sequence[Tensor], before: Sequence[Tensor], stay: float) -> Judge:
     taught = task.negative_embeddings
     size = taught.square().sum(1).mean()
 
     def judge(output: tuple[Tensor, Tensor], batch: Batch) -> Judged:
+        # Sums over clips that are weighed for the whole batch, so that a piece of it gives its part.
         embedding, logits = output
         margin = logits[:, task.row] - rivals(task.base.task, logits, task.row)
         is_keyword = batch.target == 1
-        value = fn.softplus(-margin[is_keyword]).mean() + fn.softplus(margin[~is_keyword]).mean()
-        moved = (embedding[~is_keyword] - taught[batch.rows[~is_keyword]]).square().sum(1).mean() / size
+        negatives = BATCH - POSITIVES
+        value = fn.softplus(-margin[is_keyword]).sum() / POSITIVES + fn.softplus(margin[~is_keyword]).sum() / negatives
+        away = embedding[~is_keyword] - taught[batch.rows[~is_keyword]]
+        moved = away.square().sum() / negatives / size
         drift = sum(((a - b).square().sum() for a, b in zip(free, before, strict=True)), torch.zeros(()))
         right = ((margin > 0) == is_keyword).sum()
-        return Judged(value + DISTILLATION * moved + stay * drift, float(right))
+        loss = value + DISTILLATION * moved + stay * drift * (len(batch.target) / BATCH)
+        return Judged(loss, float(right))
 
     return judge
 
