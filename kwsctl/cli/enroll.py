@@ -10,14 +10,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from kwsctl.cli import console, parameters
+from kwsctl.cli import console, costs, parameters
 from kwsctl.cli import passphrase as secrets
 from kwsctl.cli.recording import recorded
 from kwsctl.errors import InputError
 from kwsctl.home import home as home_folder
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from kwsctl.bundle import Bundle
+    from kwsctl.learning.cost import Cost
     from kwsctl.personal.encryption import Key
     from kwsctl.personal.person import Profile
 
@@ -90,6 +93,11 @@ def enroll_command(
             show_default="the one trained last if it knows the word, else shipped",
         ),
     ] = None,
+    precision: parameters.Precision = None,
+    memory_budget: Annotated[
+        str | None, typer.Option(metavar="BYTES", help="Memory to learn in, such as 256KB: decides what learns.")
+    ] = None,
+    cost: Annotated[bool, typer.Option("--cost", help="Tell first what learning takes.")] = False,
     passphrase: secrets.Passphrase = False,
     key_file: secrets.KeyFile = None,
     config: parameters.Config = None,
@@ -107,6 +115,7 @@ def enroll_command(
 
     flags = {
         "method": method, "policy": policy, "fa_per_hour": fa_per_hour, "far": far, "seed": seed,
+        "precision": precision, "memory_budget": _bytes(memory_budget),
     }  # fmt: skip
     options = resolve(EnrollOptions, file=config, assignments=assignments or (), flags=flags)
     folder = home_folder(home)
@@ -123,8 +132,8 @@ def enroll_command(
     with contextlib.ExitStack() as stack:
         if record is not None:
             given += stack.enter_context(recorded(record, word, rate_hz))
-        result = _enroll(given, user, word, before, base, named, options, folder, key)
-    console.show(result, as_json=json, render=_render)
+        result, spent = _enroll(given, user, word, before, base, named, options, folder, key, cost, json)
+    console.show(costs.with_cost(result, spent if json else None), as_json=json, render=_render)
     for path, reason in result.clips_rejected.items():
         console.warn(f"{path} was not used: {reason}")
     _advise(result)
@@ -140,7 +149,9 @@ def _enroll(
     options: Any,
     home: Path,
     key: Key | None,
-) -> EnrollResult:
+    cost: bool,
+    as_json: bool,
+) -> tuple[EnrollResult, Mapping[str, Cost] | None]:
     import time
 
     from kwsctl.learning import enrolment_clips, stored_negatives
@@ -156,6 +167,9 @@ def _enroll(
         rejected.append(enrolment_clips.Rejected(takes[i].path, "does not resemble the other clips"))
         del takes[i]
     negatives = stored_negatives.load(parameters.shipped(parameters.NEGATIVES))
+    spent = None
+    if cost:
+        spent = costs.of_enrolment(current, word, takes, negatives, options, as_json=as_json)
     with console.progress_bar("Enrolling") as progress:
         enrolled = enroll(current, word, takes, negatives, options, progress)
     profile = added(
@@ -173,7 +187,7 @@ def _enroll(
     reasons = {str(r.path): r.reason for r in rejected}
     about = {"keyword": word, "method": enrolled.method, "policy": options.policy, "expected": facts}
     ledger.append(home, user, "enroll", {**about, "clips": len(used), "rejected": len(reasons)}, key)
-    return EnrollResult(
+    result = EnrollResult(
         user=user,
         profile=link,
         keyword=word,
@@ -188,6 +202,14 @@ def _enroll(
         seconds=time.perf_counter() - began,
         bytes=link.stat().st_size,
     )
+    return result, spent
+
+
+def _bytes(text: str | None) -> int | None:
+    """Reads the memory budget."""
+    from kwsctl.learning.enrolment_cost import bytes_of
+
+    return None if text is None else bytes_of(text)
 
 
 def _files(clips: list[str], *, needed: bool) -> list[Path]:

@@ -28,7 +28,10 @@ Model = Annotated[
     Path | None,
     typer.Option("--model", help="A bundle.", show_default="the one trained last, else the shipped"),
 ]
-
+Precision = Annotated[
+    str | None,
+    typer.Option(help="Bits of weights, activations, gradients, such as w8a8g8.", show_default="fp32"),
+]
 
 COMMANDS, ENCODER, NEGATIVES = "commands-44.safetensors", "any-word.safetensors", "any-word.negatives"
 

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from kwsctl.cli import console, parameters
+from kwsctl.cli import console, costs, parameters
+from kwsctl.errors import InputError
 from kwsctl.home import home as home_folder
 from kwsctl.home import set_current_bundle
 
@@ -46,6 +47,9 @@ def train_command(
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Bundle to write.", show_default="in the home")] = None,
     epochs: Annotated[int | None, typer.Option(help="Passes over the data. [60]")] = None,
+    precision: parameters.Precision = None,
+    cost: Annotated[bool, typer.Option("--cost", help="Tell first what a step takes.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Tell what a step takes, and stop.")] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Insist on going on from a checkpoint.")] = False,
     config: parameters.Config = None,
     assignments: parameters.Assignments = None,
@@ -68,10 +72,13 @@ def train_command(
         "epochs": epochs,
         "keywords": tuple(keyword) if keyword else None,
         "objective": objective,
+        "precision": precision,
     }
     options = _options(begun, config, assignments or (), flags)
     folder = home_folder(home)
     manifests = list(data or [])
+    if dry_run and not manifests:
+        raise InputError("Without --data, a corpus would have to be spoken first.", "Give --data.")
     provenance: dict[str, Any] = {}
     with workers(options.device) as own:
         if phrase or not manifests:
@@ -85,6 +92,11 @@ def train_command(
         with console.progress_bar("Reading clips") as progress:
             read = functools.partial(_read, manifests, folder, options.features.sample_rate_hz, progress)
             store = own.leader_first(read)
+        spent = None
+        if cost or dry_run:
+            spent = costs.of_training(store, options, alone=dry_run, as_json=json)
+        if dry_run:
+            return
         bundle = (
             out or folder / "models" / f"{options.arch}-{manifests[-1].resolve().parent.name}.safetensors"
         )
@@ -110,7 +122,7 @@ def train_command(
         set_current_bundle(folder, bundle)
     if result.resumed_from:
         console.note(f"Went on after epoch {result.resumed_from} of an interrupted run.")
-    console.show(result, as_json=json, render=train_table)
+    console.show(costs.with_cost(result, spent if json else None), as_json=json, render=train_table)
     if result.labels:
         console.note(f"Next: kwsctl evaluate --data {manifests[0]} --split {'test' if not data else 'val'}")
     else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,8 +17,11 @@ from kwsctl import registry
 from kwsctl.bundle import Bundle, Delta
 from kwsctl.errors import InputError
 from kwsctl.evaluation import intervals
-from kwsctl.learning.adapters._enrolment import embed
+from kwsctl.learning.adapters._enrolment import Enrolment, embed
+from kwsctl.learning.adapters._sparse import chosen
 from kwsctl.learning.budget import share_above
+from kwsctl.learning.cost import Cost
+from kwsctl.learning.enrolment_cost import LADDER, check_precision, cost_of, within
 from kwsctl.learning.enrolment_clips import Take
 from kwsctl.learning.enrolment_trials import (
     ADAPTERS,
@@ -111,13 +115,61 @@ def enroll(
     """
     _check(base, keyword, takes, options)
     given = gathered(base, keyword, takes, negatives, options)
-    names = AUTO if options.method == "auto" else (options.method,)
+    names = candidates(given.task, options)
     trials = []
     for number, name in enumerate(names):
         trials.append(tried(name, given, options))
         progress(number + 1, len(names))
     best = max(trials, key=lambda trial: (round(trial.expected.rate, 2), -names.index(trial.method)))
     return _enrolled(best, trials, given, options)
+
+
+def costs(
+    base: Bundle, keyword: str, takes: Sequence[Take], negatives: StoredNegatives, options: EnrollOptions
+) -> dict[str, Cost]:
+    """Measures what an enrolment takes; nothing is learned.
+
+    Args:
+        base: the global bundle, or the person's so far.
+        keyword: a label of the base, or a new word.
+        takes: the person's clips.
+        negatives: of other people.
+        options: with a memory budget, every method that it could choose is measured, else those to be tried.
+
+    Returns:
+        The cost by method; what does not fit however it is cut is left out.
+
+    Raises:
+        InputError: as `enroll`.
+    """
+    _check(base, keyword, takes, options)
+    task = gathered(base, keyword, takes, negatives, options).task
+    names = LADDER if options.memory_budget is not None else AUTO
+    found = {}
+    for name in names if options.method == "auto" else (options.method,):
+        if name == "sparse" and options.method == "auto" and not chosen(task):
+            continue  # no layer is worth its memory: that is `shift`
+        with contextlib.suppress(InputError):
+            found[name] = cost_of(name, task)
+    return found
+
+
+def candidates(task: Enrolment, options: EnrollOptions) -> tuple[str, ...]:
+    """Lists the methods to try: those of the head, the one asked for, or the one that the memory allows.
+
+    Args:
+        task: base, keyword, clips and negatives.
+        options: method and memory budget.
+
+    Returns:
+        Files in `learning/adapters/`.
+
+    Raises:
+        InputError: the budget is too small for any.
+    """
+    if options.method != "auto":
+        return (options.method,)
+    return AUTO if options.memory_budget is None else (within(task, options.memory_budget),)
 
 
 def _check(base: Bundle, keyword: str, takes: Sequence[Take], options: EnrollOptions) -> None:
@@ -129,6 +181,7 @@ def _check(base: Bundle, keyword: str, takes: Sequence[Take], options: EnrollOpt
         raise InputError(f"{keyword!r} cannot be a keyword.", "Give a word or a phrase.")
     if options.method != "auto":
         registry.load(ADAPTERS, options.method)
+    check_precision(options, AUTO)
     if options.policy == "only" and not hasattr(base.model(), "both"):
         raise InputError(
             f"The policy 'only' needs a model that tells voices apart; {base.arch} does not.",
@@ -143,7 +196,7 @@ def _enrolled(best: Trial, trials: Sequence[Trial], material: Material, options:
         keyword=task.keyword,
         delta=best.delta,
         method=best.method,
-        why=_why(best, trials),
+        why=_why(best, trials, options),
         threshold=float(torch.sigmoid(torch.tensor(best.threshold, dtype=torch.float64))),
         fusion=(VOICE_WEIGHT, VOICE_OFFSET) if only else (),
         voice=material.voice,
@@ -172,9 +225,9 @@ def _measured(negatives: NDArray[np.float64], threshold: float) -> Rate:
     return Rate(share_above(negatives, threshold), found.low, found.high, len(negatives))
 
 
-def _why(best: Trial, trials: Sequence[Trial]) -> str:
+def _why(best: Trial, trials: Sequence[Trial], options: EnrollOptions) -> str:
     if len(trials) == 1:
-        return "as asked"
+        return "as asked" if options.method != "auto" else "the most that the memory budget allows"
     if not len(best.left_out):
         return "one clip leaves nothing to compare methods with: the simplest"
     rates = ", ".join(f"{t.method} {t.expected.rate:.0%}" for t in trials)

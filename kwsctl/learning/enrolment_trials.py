@@ -19,6 +19,7 @@ from kwsctl.features.logmel import POWER_FLOOR, compress
 from kwsctl.learning.adapters._enrolment import BATCH, Enrolment, direction, embed, margins
 from kwsctl.learning.budget import far_of, threshold_for
 from kwsctl.learning.enrolment_clips import Take
+from kwsctl.learning.precision import FULL, bits_of
 from kwsctl.learning.promise import Promise, promise
 from kwsctl.learning.rearranging import rearranged
 from kwsctl.learning.stored_negatives import StoredNegatives
@@ -42,6 +43,8 @@ class EnrollOptions:
         far: budget of false alarms as a share of words that are not the keyword.
         fa_per_hour: budget in an hour of speech without a pause, in the place of `far`.
         seed: of everything random.
+        precision: of methods that tune the network, such as `w8a8g8`.
+        memory_budget: bytes for activations, gradients and optimizer; with `auto`, decides what is tuned.
     """
 
     method: str = "auto"
@@ -49,8 +52,11 @@ class EnrollOptions:
     far: float = 0.005
     fa_per_hour: float | None = None
     seed: int = 0
+    precision: str = FULL
+    memory_budget: int | None = None
 
     def __post_init__(self) -> None:
+        bits_of(self.precision)
         if self.policy not in ("biased", "only"):
             raise InputError(f"There is no policy {self.policy!r}.", "Use biased or only.")
         if not 0 < self.budget < 1:
@@ -151,6 +157,8 @@ def gathered(
         torch.stack([t.power for t in takes]),
         torch.cat([negatives.features(base.n_frames, fit_rows), mixed[::2]]),
         options.seed,
+        options.precision,
+        options.memory_budget,
     )
     held_out = negatives.features(base.n_frames, held_rows)
     voice = voices = own = None

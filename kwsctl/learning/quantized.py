@@ -20,6 +20,7 @@ from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import parametrize
 
 from kwsctl import registry
 from kwsctl.errors import InputError
@@ -237,7 +238,8 @@ def quantize(network: nn.Module, bits: Bits, how: Quantization, seed: int = 0) -
         seed: of the stochastic rounding.
 
     Raises:
-        InputError: the network rebuilds activations, which would be rounded in another way.
+        InputError: the network rebuilds activations, which would be rounded in another way, or has low-rank
+            additions to its weights.
         ExtensionError: no such estimator.
     """
     for module in network.modules():
@@ -248,6 +250,8 @@ def quantize(network: nn.Module, bits: Bits, how: Quantization, seed: int = 0) -
             )
         if getattr(module, "fast", False) is True:
             module.fast = False  # loops that stand in for the modules know no grids
+    if any(parametrize.is_parametrized(module) for module in network.modules()):
+        raise InputError("Low-rank additions have no grid.", "Use another method, or --precision fp32.")
     for name, layer in list(network.named_modules()):
         if kind := KINDS.get(type(layer)):
             place = layer.weight.device

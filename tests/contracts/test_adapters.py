@@ -69,7 +69,7 @@ in_every_case = pytest.mark.parametrize("case", list(CASES))
 
 
 def test_the_folder_is_the_list() -> None:
-    assert NAMES == ("bias", "full", "head", "lora", "prototype", "user_embedding")
+    assert NAMES == ("bias", "full", "head", "lora", "prototype", "shift", "sparse", "user_embedding")
     assert set(AUTO) <= set(NAMES)
     with pytest.raises(ExtensionError, match=r"No adapters named 'protoype'. Did you mean 'prototype'\?"):
         registry.load(ADAPTERS, "protoype")

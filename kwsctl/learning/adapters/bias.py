@@ -4,9 +4,18 @@ from __future__ import annotations
 
 from kwsctl.bundle import Delta
 from kwsctl.learning.adapters._enrolment import Enrolment
-from kwsctl.learning.adapters._tuning import changes, tune
+from kwsctl.learning.adapters._tuning import Tuning, changes, tuned
 
 LEARNING_RATE, STAY = 5e-3, 0.01
+
+
+def tuning(task: Enrolment) -> Tuning:
+    """Gives what is tuned and how."""
+    return Tuning(
+        lambda net: [p for name, p in net.named_parameters() if p.ndim == 1 or name == "head.weight"],
+        LEARNING_RATE,
+        STAY,
+    )
 
 
 def learn(task: Enrolment) -> Delta:
@@ -18,10 +27,5 @@ def learn(task: Enrolment) -> Delta:
     Returns:
         Changes of biases, of normalization and of the head.
     """
-    tuned = tune(
-        task,
-        lambda net: [p for name, p in net.named_parameters() if p.ndim == 1 or name == "head.weight"],
-        learning_rate=LEARNING_RATE,
-        stay=STAY,
-    )
-    return task.delta(changes(task, tuned), "bias", learning_rate=LEARNING_RATE, stay=STAY)
+    network = tuned(task, tuning(task))
+    return task.delta(changes(task, network), "bias", learning_rate=LEARNING_RATE, stay=STAY)

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from kwsctl.bundle import Delta
 from kwsctl.learning.adapters._enrolment import Enrolment
-from kwsctl.learning.adapters._tuning import changes, tune
+from kwsctl.learning.adapters._tuning import Tuning, changes, tuned
 
 LEARNING_RATE, STAY = 5e-4, 0.01
+
+
+def tuning(task: Enrolment) -> Tuning:
+    """Gives what is tuned and how."""
+    return Tuning(lambda net: list(net.parameters()), LEARNING_RATE, STAY)
 
 
 def learn(task: Enrolment) -> Delta:
@@ -18,5 +23,5 @@ def learn(task: Enrolment) -> Delta:
     Returns:
         Changes of all weights.
     """
-    tuned = tune(task, lambda net: list(net.parameters()), learning_rate=LEARNING_RATE, stay=STAY)
-    return task.delta(changes(task, tuned), "full", learning_rate=LEARNING_RATE, stay=STAY)
+    network = tuned(task, tuning(task))
+    return task.delta(changes(task, network), "full", learning_rate=LEARNING_RATE, stay=STAY)

@@ -11,7 +11,7 @@ from torch.nn.utils import parametrize
 
 from kwsctl.bundle import LOW_RANK_DOWN, LOW_RANK_UP, Delta
 from kwsctl.learning.adapters._enrolment import Enrolment
-from kwsctl.learning.adapters._tuning import changes, tune
+from kwsctl.learning.adapters._tuning import Tuning, changes, tuned
 
 LEARNING_RATE, STAY, RANK = 5e-3, 0.01, 2
 
@@ -31,6 +31,11 @@ class _LowRank(nn.Module):
         return weight + (self.up @ self.down).view_as(weight)
 
 
+def tuning(task: Enrolment) -> Tuning:
+    """Gives what is tuned and how."""
+    return Tuning(_add, LEARNING_RATE, STAY)
+
+
 def learn(task: Enrolment) -> Delta:
     """Tunes rank-2 additions to convolutions and projections (Hu et al. 2021, arXiv 2106.09685), and the row.
 
@@ -40,15 +45,15 @@ def learn(task: Enrolment) -> Delta:
     Returns:
         The two thin matrices of each weight, and the change of the head.
     """
-    tuned = tune(task, _add, learning_rate=LEARNING_RATE, stay=STAY)
+    network = tuned(task, tuning(task))
     factors: dict[str, Tensor] = {}
-    for name, module in tuned.named_modules():
+    for name, module in network.named_modules():
         if parametrize.is_parametrized(module):
             added = module.parametrizations["weight"][0]
             factors[f"{name}.weight{LOW_RANK_UP}"] = added.up.detach().clone()
             factors[f"{name}.weight{LOW_RANK_DOWN}"] = added.down.detach().clone()
             parametrize.remove_parametrizations(module, "weight")
-    head = {k: v for k, v in changes(task, tuned).items() if k.startswith("head.")}
+    head = {k: v for k, v in changes(task, network).items() if k.startswith("head.")}
     return task.delta(factors | head, "lora", learning_rate=LEARNING_RATE, stay=STAY, rank=RANK)
 
 

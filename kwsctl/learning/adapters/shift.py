@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from torch import nn
-
 from kwsctl.bundle import Delta
 from kwsctl.learning.adapters._enrolment import Enrolment
 from kwsctl.learning.adapters._sparse import LEARNING_RATE, STAY, fitting
-from kwsctl.learning.adapters._tuning import changes, tuned
+from kwsctl.learning.adapters._tuning import Tuning, changes, tuned
+
+
+def tuning(task: Enrolment) -> Tuning:
+    """Gives what is tuned and how, in as few pieces as the budget allows."""
+    return fitting(task, ())
 
 
 def learn(task: Enrolment) -> Delta:
@@ -24,6 +27,6 @@ def learn(task: Enrolment) -> Delta:
     Raises:
         InputError: the budget is too small.
     """
-    how = fitting(task, ())
-    network: nn.Module = tuned(task, how)
+    how = tuning(task)
+    network = tuned(task, how)
     return task.delta(changes(task, network), "shift", learning_rate=LEARNING_RATE, stay=STAY, pieces=how.pieces)
