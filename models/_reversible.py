@@ -5,10 +5,11 @@ al. 2017, "The Reversible Residual Network", arXiv 1707.04585, equations 6 to 8)
 
     a' = a + F(b)    b' = b + G(a')        b = b' - G(a')    a = a' - F(b)
 
-The backward pass walks from the output to the input and rebuilds what every coupling was given. As it runs F and
-G with gradients for that, each is run once more than without, no more. Squeezing turns pairs of neighbours into
-channels (Jacobsen et al. 2018, arXiv 1802.07088, section 3), which loses nothing, so that a whole network of
-several resolutions is one chain. Normalization over a batch would count its statistics twice: use that over groups.
+The backward pass walks from the output to the input and rebuilds what every coupling was given. As it runs
+F and G with gradients for that, each is run once more than without, no more. Squeezing turns pairs of
+neighbours into channels (Jacobsen et al. 2018, arXiv 1802.07088, section 3), which loses nothing, so that a
+whole network of several resolutions is one chain. Normalization over a batch would count its statistics
+twice: use that over groups.
 """
 
 from __future__ import annotations
@@ -110,7 +111,7 @@ class Squeeze(nn.Module):
 
     def squeezed(self, x: Tensor) -> Tensor:
         """Squeezes one tensor."""
-        pairs = x.unflatten(self.dim, (-1, 2))
+        pairs = x.unflatten(self.dim, (-1, 2))  # type: ignore[no-untyped-call]  # torch leaves it untyped
         return torch.cat(pairs.unbind(self.dim if self.dim < 0 else self.dim + 1), 1)
 
     def inverse(self, a: Tensor, b: Tensor) -> Halves:

@@ -1,9 +1,10 @@
 """Reversible BC-ResNet: the broadcasted residual function in couplings, in two dimensions.
 
-The function is that of BC-ResNet (Kim, Chang, Lee & Sung 2021, arXiv 2106.04140, equation 3): a depthwise convolution
-over frequency with sub-spectral normalization, and what a temporal convolution makes of its mean over frequency, added to
-all frequencies. Here F and G of a coupling are two such functions, each on half of the channels; where
-BC-ResNet strides over frequency, pairs of rows become channels. Normalization is over groups, see `_reversible`.
+The function is that of BC-ResNet (Kim, Chang, Lee & Sung 2021, arXiv 2106.04140, equation 3): a depthwise
+convolution over frequency with sub-spectral normalization, and what a temporal convolution makes of its
+mean over frequency, added to all frequencies. Here F and G of a coupling are two such functions, each on
+half of the channels; where BC-ResNet strides over frequency, pairs of rows become channels. Normalization
+is over groups, see `_reversible`.
 """
 
 from __future__ import annotations
@@ -19,8 +20,8 @@ from ._reversible import Chain, Coupling, Keeping, Squeeze
 from .bcresnet import BINS_DIVISOR, SubSpectralNorm
 
 NO_STREAM = (
-    "Group normalization takes its statistics over the frames of a whole clip, so that the network cannot run "
-    "frame by frame; batch normalization would count every batch twice when activations are rebuilt."
+    "Group normalization takes its statistics over the frames of a whole clip, so that the network cannot "
+    "run frame by frame; batch normalization would count every batch twice when activations are rebuilt."
 )
 STAGE_SQUEEZES = (False, True, True, False)
 TAIL_CHANNELS = 32
@@ -54,7 +55,13 @@ class Broadcast(nn.Module):
         self.frequency = nn.Conv2d(channels, channels, (3, 1), padding=(1, 0), groups=channels, bias=False)
         self.spectral_norm = SubSpectralNorm("group", channels)
         self.temporal = nn.Conv2d(
-            channels, channels, (1, 3), padding=(0, dilation), dilation=(1, dilation), groups=channels, bias=False
+            channels,
+            channels,
+            (1, 3),
+            padding=(0, dilation),
+            dilation=(1, dilation),
+            groups=channels,
+            bias=False,
         )
         self.temporal_norm = normalization("group", channels, dims=2)
         self.pointwise = nn.Conv2d(channels, channels, 1, bias=False)
@@ -125,7 +132,9 @@ class RevBCResNet(nn.Module):
             for conv in (m for m in layer.modules() if isinstance(m, nn.Conv2d)):
                 total += conv.weight.numel() * n_frames * (rows if conv.kernel_size == (3, 1) else 1)
         rows -= self.tail_depthwise.kernel_size[0] - 1
-        return total + rows * n_frames * (self.tail_depthwise.weight.numel() + self.tail_pointwise.weight.numel())
+        return total + rows * n_frames * (
+            self.tail_depthwise.weight.numel() + self.tail_pointwise.weight.numel()
+        )
 
 
 def build(config: Config, n_labels: int, n_bins: int) -> nn.Module:

@@ -1,10 +1,10 @@
-"""Reversible network over time: separable convolutions in couplings, trained in memory that depth does not change.
+"""Reversible network over time: separable convolutions in couplings; depth costs no training memory.
 
-The talk "Enabling on-device learning at scale" trains an invertible network in a twelfth of the activation memory of
-MobileNetV2 without saying how it is built. This is ours for keyword spotting: mel bins are channels, as in
-TC-ResNet (Choi et al. 2019, arXiv 1904.03814), and the stages between a first convolution and the pooling are one
-chain of reversible couplings and squeezes, see `_reversible`. F and G are depthwise convolutions over nine frames,
-group normalization, ReLU, and a projection.
+The talk "Enabling on-device learning at scale" trains an invertible network in a twelfth of the activation
+memory of MobileNetV2 without saying how it is built. This is ours for keyword spotting: mel bins are
+channels, as in TC-ResNet (Choi et al. 2019, arXiv 1904.03814), and the stages between a first convolution
+and the pooling are one chain of reversible couplings and squeezes, see `_reversible`. F and G are depthwise
+convolutions over nine frames, group normalization, ReLU, and a projection.
 
 `coupled = False` makes the ordinary residual network of the same functions, x + F(x) and then x + G(x), for
 comparison: it has the same layers but cannot be undone.
@@ -13,6 +13,7 @@ comparison: it has the same layers but cannot be undone.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -22,8 +23,8 @@ from ._blocks import Standardize, normalization
 from ._reversible import Chain, Coupling, Keeping, Squeeze
 
 NO_STREAM = (
-    "Group normalization takes its statistics over the frames of a whole clip, so that the network cannot run "
-    "frame by frame; batch normalization would count every batch twice when activations are rebuilt."
+    "Group normalization takes its statistics over the frames of a whole clip, so that the network cannot "
+    "run frame by frame; batch normalization would count every batch twice when activations are rebuilt."
 )
 KERNEL = 9
 STEM_KERNEL = 3
@@ -34,7 +35,8 @@ class Config:
     """Which network.
 
     Attributes:
-        blocks: couplings in each stage; after each stage but the last, frames are halved and channels doubled.
+        blocks: couplings in each stage; after each stage but the last, frames are halved and channels
+            doubled.
         channels: of each half in the first stage.
         coupled: whether the two functions of a block are coupled, and can be undone.
         keeping: what training keeps: `output`, or for comparison `everything` or the `inputs` of each block.
@@ -81,7 +83,8 @@ class Ordinary(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Maps [B, C, T] to [B, C, T]."""
         x = x + self.first(x)
-        return x + self.second(x)
+        total: Tensor = x + self.second(x)
+        return total
 
 
 class RevTCNet(nn.Module):
@@ -121,7 +124,7 @@ class RevTCNet(nn.Module):
         if self.coupled:
             y = torch.cat(self.chain(*y.chunk(2, 1)), 1)
         else:
-            for layer in self.chain:
+            for layer in cast(nn.ModuleList, self.chain):
                 y = layer.squeezed(y) if isinstance(layer, Squeeze) else layer(y)
         return fn.relu(self.norm(y))
 
@@ -138,11 +141,12 @@ class RevTCNet(nn.Module):
         """Counts the multiply-accumulates of convolutions and head for a clip of `n_frames` frames."""
         frames = n_frames + -n_frames % self.shrink
         total = self.head.weight.numel() + self.stem.weight.numel() * frames
-        for layer in self.chain.layers if isinstance(self.chain, Chain) else self.chain:
+        layers = self.chain.layers if isinstance(self.chain, Chain) else self.chain
+        for layer in layers:
             if isinstance(layer, Squeeze):
                 frames //= 2
             total += frames * sum(m.weight.numel() for m in layer.modules() if isinstance(m, nn.Conv1d))
-        return total
+        return int(total)
 
 
 def build(config: Config, n_labels: int, n_bins: int) -> nn.Module:

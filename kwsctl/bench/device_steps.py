@@ -34,7 +34,8 @@ class DeviceRow:
         accuracy: on the clips of the person that were not learned from; over people.
         gradients_clipped: share of the gradients that were outside their range.
         activations_clipped: share of the activations.
-        range_lag: how far the ranges of gradients were from the tensors' own, as a share of the latter's width.
+        range_lag: how far the ranges of gradients were from the tensors' own, as a share of the latter's
+            width.
     """
 
     estimator: str
@@ -80,7 +81,8 @@ def learned_on_device(
 ) -> tuple[tuple[DeviceRow, ...], int]:
     """Lets each person's device learn in eight bits with each estimator, and in full precision.
 
-    Plain gradient descent, as a device has no room for more; every step takes the next clips of a shuffled list.
+    Plain gradient descent, as a device has no room for more; every step takes the next clips of a shuffled
+    list.
 
     Args:
         base: what all devices begin with.
@@ -98,14 +100,18 @@ def learned_on_device(
         return (), 0
     learn, test = _parts(people, clips)
     tested = _some(people, test)
-    rows = [DeviceRow("before", 0, repeats.accuracy([repeats.answers(base.model(), tested)], tested), 0, 0, 0)]
+    rows = [
+        DeviceRow("before", 0, repeats.accuracy([repeats.answers(base.model(), tested)], tested), 0, 0, 0)
+    ]
     for size in batch_sizes:
         for estimator in ("", *estimators):
             right = np.zeros(len(tested.speakers))
             told = []
             for name in np.unique(people.speakers):
                 network = base.model()
-                facts = _tune(network, _some(people, learn & (people.speakers == name)), estimator, size, steps, seed)
+                facts = _tune(
+                    network, _some(people, learn & (people.speakers == name)), estimator, size, steps, seed
+                )
                 own = tested.speakers == name
                 right[own] = repeats.answers(network, _some(tested, own))
                 told.append(facts)

@@ -1,8 +1,9 @@
 """What training an invertible network costs and gives, beside the ordinary network of the same size.
 
-The same functions make four networks: an ordinary residual one; one of reversible couplings that keeps everything, as
-autograd does; the same with gradient checkpointing, which is the fair rival; and the same rebuilding its activations from
-the output. The last three have the same gradients, so that one of them is trained and stands for all.
+The same functions make four networks: an ordinary residual one; one of reversible couplings that keeps
+everything, as autograd does; the same with gradient checkpointing, which is the fair rival; and the same
+rebuilding its activations from the output. The last three have the same gradients, so that one of them is
+trained and stands for all.
 """
 
 from __future__ import annotations
@@ -221,7 +222,7 @@ def gradient_of(network: nn.Module, batch: Batch) -> Tensor:
 
 
 def _seconds(networks: Mapping[str, nn.Module], batch: Batch, count: int) -> dict[str, float]:
-    """Gives the quickest of several steps, one network after the other, so that a busy machine is fair to all."""
+    """Gives the quickest of several steps; networks take turns, so that a busy machine is fair to all."""
     taken: dict[str, list[float]] = {kind: [] for kind in networks}
     for _ in range(count + 1):
         for kind, network in networks.items():

@@ -1,8 +1,9 @@
-"""What ranges cost and give in quantized training: the talk's table on keywords, and what learning on a device adds.
+"""What ranges cost and give in quantized training, from the start and on a device.
 
-A global model is trained from the start with each range estimator, and tested as it was trained, with rounded weights and
-activations, on people it never heard. Then the full-precision one learns from a few clips of each of these people, one or
-a few clips at a time, which is what a device does; there ranges change faster than an average can follow.
+A global model is trained from the start with each range estimator, and tested as it was trained, with
+rounded weights and activations, on people it never heard. Then the full-precision one learns from a few
+clips of each of these people, one or a few clips at a time, which is what a device does; there ranges
+change faster than an average can follow.
 """
 
 from __future__ import annotations
@@ -27,8 +28,8 @@ from kwsctl.bundle import Bundle
 from kwsctl.data.store import ClipStore
 from kwsctl.learning import cost, quantized
 from kwsctl.learning.precision import ESTIMATORS, FULL, Quantization, bits_of
-from kwsctl.learning.train_options import TrainOptions
 from kwsctl.learning.traffic import Bits
+from kwsctl.learning.train_options import TrainOptions
 from kwsctl.options import from_mapping
 from kwsctl.progress import Progress, silent
 
@@ -173,7 +174,7 @@ def quantized_training(
         how = dataclasses.replace(
             plain,
             precision=precision,
-            quantization=Quantization(**({"estimator": estimator} if estimator else {})),
+            quantization=Quantization(estimator=estimator) if estimator else Quantization(),
         )
         right = np.array(
             [
@@ -187,7 +188,8 @@ def quantized_training(
                 precision,
                 estimator,
                 repeats.accuracy(list(right), people),
-                *(_moved(spent[size], precision, estimator) for size in (options.batch_size, 1)),
+                _moved(spent[options.batch_size], precision, estimator),
+                _moved(spent[1], precision, estimator),
                 difference=float((right.mean(1) - full[:seeds].mean(1)).mean()),
             )
         )

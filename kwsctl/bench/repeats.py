@@ -85,7 +85,9 @@ def with_words(store: ClipStore, count: int) -> ClipStore:
     """
     words = sorted({clip.label for clip in store.clips} - set(RESERVED_LABELS))
     if not 2 <= count <= len(words):
-        raise InputError(f"{count} of {len(words)} words cannot be taken.", f"Use --set words=2 to {len(words)}.")
+        raise InputError(
+            f"{count} of {len(words)} words cannot be taken.", f"Use --set words=2 to {len(words)}."
+        )
     kept = {words[i * len(words) // count] for i in range(count)}
     clips = tuple(c if c.label in kept else dataclasses.replace(c, split=NO_SPLIT) for c in store.clips)
     return dataclasses.replace(store, clips=clips)
@@ -120,9 +122,7 @@ def held_out(store: ClipStore, options: TrainOptions) -> HeldOut:
     return HeldOut(features[torch.from_numpy(known)], target, names[known], problem.labels)
 
 
-def trained(
-    store: ClipStore, options: TrainOptions, seed: int, folder: Path, progress: Progress
-) -> Bundle:
+def trained(store: ClipStore, options: TrainOptions, seed: int, folder: Path, progress: Progress) -> Bundle:
     """Trains a network, or takes the one that the same call made before; an interrupted one goes on.
 
     Args:

@@ -95,7 +95,8 @@ def enroll_command(
     ] = None,
     precision: parameters.Precision = None,
     memory_budget: Annotated[
-        str | None, typer.Option(metavar="BYTES", help="Memory to learn in, such as 256KB: decides what learns.")
+        str | None,
+        typer.Option(metavar="BYTES", help="Memory to learn in, such as 256KB: decides what learns."),
     ] = None,
     cost: Annotated[bool, typer.Option("--cost", help="Tell first what learning takes.")] = False,
     passphrase: secrets.Passphrase = False,

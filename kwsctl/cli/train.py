@@ -18,6 +18,7 @@ from kwsctl.home import set_current_bundle
 if TYPE_CHECKING:
     from kwsctl.bundle import Bundle
     from kwsctl.data.store import ClipStore
+    from kwsctl.learning.train import TrainResult
     from kwsctl.learning.train_options import TrainOptions
     from kwsctl.progress import Progress
 
@@ -83,10 +84,8 @@ def train_command(
     with workers(options.device) as own:
         if phrase or not manifests:
             with console.progress_bar("Speaking") as progress:
-                if options.kind == "encode":
-                    speak = functools.partial(_vocabulary, folder, seed, progress)
-                else:
-                    speak = functools.partial(_synthetic, folder, phrase or DEFAULT_PHRASE, seed, progress)
+                words = None if options.kind == "encode" else phrase or DEFAULT_PHRASE
+                speak = functools.partial(_spoken, folder, words, seed, progress)
                 spoken, provenance = own.leader_first(speak)
             manifests.append(spoken)
         with console.progress_bar("Reading clips") as progress:
@@ -114,14 +113,9 @@ def train_command(
             )
         if not own.leads:
             return
-    if store.rejected:
-        console.warn(f"{len(store.rejected)} clips cannot be used, the first: {store.rejected[0].reason}")
-    for warning in result.warnings:
-        console.warn(warning)
+    _warn(store, result)
     if result.labels:
         set_current_bundle(folder, bundle)
-    if result.resumed_from:
-        console.note(f"Went on after epoch {result.resumed_from} of an interrupted run.")
     console.show(costs.with_cost(result, spent if json else None), as_json=json, render=train_table)
     if result.labels:
         console.note(f"Next: kwsctl evaluate --data {manifests[0]} --split {'test' if not data else 'val'}")
@@ -145,6 +139,21 @@ def _options(
         registry.load(OBJECTIVES, options.objective)
     resolve_config(options.arch, options.network)
     return dataclasses.replace(options, network=begun.config) if begun and not options.network else options
+
+
+def _warn(store: ClipStore, result: TrainResult) -> None:
+    """Tells what the data lacks, and where the run went on."""
+    if store.rejected:
+        console.warn(f"{len(store.rejected)} clips cannot be used, the first: {store.rejected[0].reason}")
+    for warning in result.warnings:
+        console.warn(warning)
+    if result.resumed_from:
+        console.note(f"Went on after epoch {result.resumed_from} of an interrupted run.")
+
+
+def _spoken(home: Path, phrase: str | None, seed: int, progress: Progress) -> tuple[Path, dict[str, Any]]:
+    """Speaks a phrase, or without one a vocabulary."""
+    return _vocabulary(home, seed, progress) if phrase is None else _synthetic(home, phrase, seed, progress)
 
 
 def _read(manifests: list[Path], home: Path, rate_hz: int, progress: Progress) -> ClipStore:

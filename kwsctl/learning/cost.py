@@ -1,8 +1,8 @@
 """The cost meter: what a training step of any network, method and precision takes, counted while it runs.
 
-Nothing is estimated that can be counted: the meter runs one step and watches it. Multiply-accumulates are those
-of convolutions and linear layers, as in `KeywordNet.macs`; bytes of activations are those that autograd saved;
-bytes moved follow `kwsctl.learning.traffic` layer by layer.
+Nothing is estimated that can be counted: the meter runs one step and watches it. Multiply-accumulates are
+those of convolutions and linear layers, as in `KeywordNet.macs`; bytes of activations are those that
+autograd saved; bytes moved follow `kwsctl.learning.traffic` layer by layer.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -173,7 +174,7 @@ class _Watch:
         self._shapes: dict[str, Shape] = {}
         self._fast = [m for m in model.modules() if getattr(m, "fast", False) is True]
         for module in self._fast:  # loops that stand in for the modules would not be seen
-            module.fast = False
+            cast(Any, module).fast = False
         self._handles = [
             m.register_forward_hook(self._hook(name, m), always_call=False)
             for name, m in self._layers.items()
@@ -207,9 +208,10 @@ class _Watch:
                 shape.weights,
                 shape.inputs,
                 shape.outputs,
-                *self._seen[name],
-                learns=shape.learns,
-                moved=traffic(shape, bits),
+                self._seen[name][0],
+                self._seen[name][1],
+                shape.learns,
+                traffic(shape, bits),
             )
             for name, shape in self._shapes.items()
         )
@@ -219,7 +221,7 @@ class _Watch:
         for handle in self._handles:
             handle.remove()
         for module in self._fast:
-            module.fast = True
+            cast(Any, module).fast = True
 
 
 def macs_of(layer: Layer, output: Tensor) -> int:

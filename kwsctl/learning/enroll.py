@@ -21,8 +21,8 @@ from kwsctl.learning.adapters._enrolment import Enrolment, embed
 from kwsctl.learning.adapters._sparse import chosen
 from kwsctl.learning.budget import share_above
 from kwsctl.learning.cost import Cost
-from kwsctl.learning.enrolment_cost import LADDER, check_precision, cost_of, within
 from kwsctl.learning.enrolment_clips import Take
+from kwsctl.learning.enrolment_cost import LADDER, check_precision, cost_of, within
 from kwsctl.learning.enrolment_trials import (
     ADAPTERS,
     EnrollOptions,

@@ -21,7 +21,7 @@ from kwsctl.learning.precision import FULL, bits_of
 
 LADDER = ("full", "sparse", "shift", "head")
 """Methods from the one that changes most to the one that changes least."""
-UNITS = {"": 1, "B": 1, "KB": 1024, "MB": 1024**2}
+UNITS = {"": 1, "B": 1, "K": 1024, "KB": 1024, "M": 1024**2, "MB": 1024**2}
 HISTORY = 10  # pairs of vectors that L-BFGS keeps, as scipy does
 
 
@@ -59,7 +59,7 @@ def check_precision(options: EnrollOptions, automatic: Sequence[str]) -> None:
     names = automatic if options.method == "auto" else (options.method,)
     if not by_budget and not any(hasattr(registry.load(ADAPTERS, name), "tuning") for name in names):
         raise InputError(
-            f"The method {options.method!r} changes the head alone, which has no precision {options.precision}.",
+            f"Method {options.method!r} changes the head alone, which has no precision {options.precision}.",
             "Use --method full, sparse, shift or bias, or --memory-budget.",
         )
 
@@ -97,7 +97,7 @@ def within(task: Enrolment, budget: int) -> str:
     """
     least = 0
     for name in LADDER:
-        if name == "head" and task.precision != FULL or name == "sparse" and not chosen(task):
+        if (name == "head" and task.precision != FULL) or (name == "sparse" and not chosen(task)):
             continue
         try:
             found = cost_of(name, task)
@@ -120,7 +120,10 @@ def _row_cost(task: Enrolment) -> Cost:
     numbers = head.in_features + 1
     clips = len(found.positive) + len(found.negative)
     one = cost.measured(
-        task.network, lambda net: cast(Any, net).embed(task.positives[:1]).sum(), 1, bits=bits_of(task.precision)
+        task.network,
+        lambda net: cast(Any, net).embed(task.positives[:1]).sum(),
+        1,
+        bits=bits_of(task.precision),
     )
     return Cost(
         batch_size=clips,

@@ -1,13 +1,14 @@
 """The three products of a layer in int8 with int32 sums: what a device without floating point does.
 
-The same functions as in `kwsctl.learning.layer_products`, with the same whole numbers as results, to the last bit. A
-convolution is a product of matrices here: every place that the kernel visits is a row. Activations fill 0 to 255; they
-are moved by 128 to fit int8, and what the move adds to the sums is taken off again:
+The same functions as in `kwsctl.learning.layer_products`, with the same whole numbers as results, to the
+last bit. A convolution is a product of matrices here: every place that the kernel visits is a row.
+Activations fill 0 to 255; they are moved by 128 to fit int8, and what the move adds to the sums is taken
+off again:
 
     sum (x - o + o) w = sum (x - o) w + o * sum w
 
-Linear layers and ungrouped convolutions over time are served, and convolutions over time and frequency with a kernel of
-one; the others have too few terms in a sum to gain from it.
+Linear layers and ungrouped convolutions over time are served, and convolutions over time and frequency with
+a kernel of one; the others have too few terms in a sum to gain from it.
 """
 
 from __future__ import annotations
@@ -48,14 +49,16 @@ def product(a: Tensor, b: Tensor) -> Tensor:
     if left_move:
         total += left_move * right.sum(0, dtype=torch.int32)
     if right_move:
-        total += right_move * left.sum(1, keepdim=True, dtype=torch.int32) + left_move * right_move * a.shape[1]
+        total += (
+            right_move * left.sum(1, keepdim=True, dtype=torch.int32) + left_move * right_move * a.shape[1]
+        )
     return total
 
 
 def _moved(x: Tensor) -> tuple[Tensor, int]:
     """Moves whole numbers into the range of int8, and says how far."""
     low, high = (int(v) for v in torch.aminmax(x))
-    if -MIDDLE <= low and high < MIDDLE:
+    if low >= -MIDDLE and high < MIDDLE:
         return x.to(torch.int8), 0
     move = low + MIDDLE
     return (x - move).to(torch.int8), move
@@ -103,7 +106,9 @@ def _to_input(layer: nn.Conv1d | nn.Conv2d, gradient: Tensor, weight: Tensor, sh
     """Adds up what every place of the output says about the input."""
     rows = gradient.flatten(2).transpose(1, 2).reshape(-1, gradient.shape[1])
     spread = product(rows, weight.flatten(1)).float()  # [B * places, C * kernel]
-    padding, kernel, stride = (cast("tuple[int, ...]", v) for v in (layer.padding, layer.kernel_size, layer.stride))
+    padding, kernel, stride = (
+        cast("tuple[int, ...]", v) for v in (layer.padding, layer.kernel_size, layer.stride)
+    )
     wide = [size + 2 * pad for size, pad in zip(shape[2:], padding, strict=True)]
     total = gradient.new_zeros(shape[0], shape[1], *wide)
     if isinstance(layer, nn.Conv2d):

@@ -1,8 +1,8 @@
 """The three products of a layer: its output, and the gradients of its input and of its weight.
 
-Each takes whole numbers that stand for quantized ones, kept as floats, and gives sums of their products. Sums stay
-whole and exact as long as they are below 2 ** 24, which 255 * 127 * 518 terms are at worst; `kwsctl.learning.integer`
-has the same products in int8 and int32.
+Each takes whole numbers that stand for quantized ones, kept as floats, and gives sums of their products.
+Sums stay whole and exact as long as they are below 2 ** 24, which 255 * 127 * 518 terms are at worst;
+`kwsctl.learning.integer` has the same products in int8 and int32.
 """
 
 from __future__ import annotations
@@ -30,7 +30,9 @@ def output(layer: Layer, x: Tensor, weight: Tensor) -> Tensor:
     if isinstance(layer, nn.Linear):
         return fn.linear(x, weight)
     run = fn.conv1d if isinstance(layer, nn.Conv1d) else fn.conv2d
-    return run(x, weight, None, layer.stride, cast("tuple[int, ...]", layer.padding), layer.dilation, layer.groups)
+    return run(
+        x, weight, None, layer.stride, cast("tuple[int, ...]", layer.padding), layer.dilation, layer.groups
+    )
 
 
 def gradients(

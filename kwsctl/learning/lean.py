@@ -1,9 +1,10 @@
 """Keeps for the backward pass only what the weights that learn need: nothing for those that do not.
 
-The gradient of a bias needs no activation, that of a weight needs the layer's input (Cai et al. 2020, "TinyTL", arXiv
-2007.11622, equation 2). PyTorch keeps inputs of frozen convolutions and frozen normalizations all the same, and all
-that ReLU gives. Within `lean_activations` a frozen layer keeps nothing, and ReLU one bit for each number. Gradients
-are the same; how much is kept, `kwsctl.learning.saved_activations` counts.
+The gradient of a bias needs no activation, that of a weight needs the layer's input (Cai et al. 2020,
+"TinyTL", arXiv 2007.11622, equation 2). PyTorch keeps inputs of frozen convolutions and frozen
+normalizations all the same, and all that ReLU gives. Within `lean_activations` a frozen layer keeps
+nothing, and ReLU one bit for each number. Gradients are the same; how much is kept,
+`kwsctl.learning.saved_activations` counts.
 """
 
 from __future__ import annotations
@@ -29,21 +30,24 @@ class _OneBitRelu(torch.autograd.Function):
         ctx.shape = x.shape
         padded = fn.pad(positive.to(torch.uint8), (0, -len(positive) % len(BITS))).view(-1, len(BITS))
         ctx.save_for_backward((padded * padded.new_tensor(BITS)).sum(1, dtype=torch.uint8))
-        return x.relu()
+        return fn.relu(x)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> Tensor:
         """Passes the gradient where the input was positive."""
         (packed,) = ctx.saved_tensors
         bits = (packed[:, None] & packed.new_tensor(BITS)).ne(0).flatten()
-        return gradient * bits[: ctx.shape.numel()].view(ctx.shape)
+        passed: Tensor = gradient * bits[: ctx.shape.numel()].view(ctx.shape)
+        return passed
 
 
 class _FrozenProduct(torch.autograd.Function):
     """A convolution or linear layer whose weight is frozen: of the input only the shape is kept."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, run: Callable[[Tensor], Tensor], geometry: Any) -> Tensor:
+    def forward(
+        ctx: Any, x: Tensor, weight: Tensor, run: Callable[[Tensor], Tensor], geometry: Any
+    ) -> Tensor:
         """Computes the layer without bias."""
         ctx.shape, ctx.geometry = x.shape, geometry
         ctx.save_for_backward(weight)
@@ -68,7 +72,11 @@ class _Lean(TorchFunctionMode):
     """Stands in for functions of torch while it is entered."""
 
     def __torch_function__(
-        self, func: Any, types: Iterable[type], args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
+        self,
+        func: Any,
+        types: Iterable[type],
+        args: tuple[Any, ...] = (),
+        kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
         """Runs the lean form of a function, if there is one that applies."""
         kwargs = dict(kwargs or {})
@@ -106,7 +114,10 @@ def _convolution(
     if weight.requires_grad or isinstance(padding, str):
         return None
     dims = weight.ndim - 2
-    geometry = (*((v,) * dims if isinstance(v, int) else tuple(v) for v in (stride, padding, dilation)), groups)
+    geometry = (
+        *((v,) * dims if isinstance(v, int) else tuple(v) for v in (stride, padding, dilation)),
+        groups,
+    )
     y: Tensor = _FrozenProduct.apply(  # type: ignore[no-untyped-call]
         x, weight, lambda given: func(given, weight, None, *geometry), geometry
     )

@@ -109,8 +109,8 @@ def fit(
         steps_per_epoch: for the learning rate and the progress.
         learning_rate: by step.
         first_epoch: where a resumed run goes on.
-        pieces: run each batch in so many, one after the other, to keep fewer activations; `judge` then has to give
-            sums over clips, so that gradients add up to those of the whole.
+        pieces: run each batch in so many, one after the other, to keep fewer activations; `judge` then has
+            to give sums over clips, so that gradients add up to those of the whole.
         average: follows the model, see `kwsctl.learning.averaging`.
         workers: device and processes; the CPU alone by default.
         note: told what the model gave for each batch, without gradients.

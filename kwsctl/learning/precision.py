@@ -21,11 +21,11 @@ class Quantization:
         estimator: file in `learning/estimators/`, of the ranges of activations and gradients.
         momentum: share of the old range that stays in each step.
         weights: one range for a weight, or one for each output `channel`.
-        rounding: of gradients; `stochastic` is right on average, which sums of many of them need (Chmiel et al.
-            2023, arXiv 2112.10769, section 3).
+        rounding: of gradients; `stochastic` is right on average, which sums of many of them need (Chmiel et
+            al. 2023, arXiv 2112.10769, section 3).
         symmetric: whether activations and gradients have zero in the middle of their range.
-        arithmetic: `simulated` computes with whole numbers in floating point, `integer` in int8 and int32 where
-            that is possible. Both give the same sums.
+        arithmetic: `simulated` computes with whole numbers in floating point, `integer` in int8 and int32
+            where that is possible. Both give the same sums.
     """
 
     estimator: str = "in_hindsight"

@@ -1,12 +1,12 @@
 """Quantized training: weights, activations and gradients of activations on grids of a few bits.
 
-The input of every convolution and linear layer is rounded as it would be when the layer before writes it; so is the weight,
-and in the backward pass the gradient of the output. From these whole numbers the layer's output, the gradient of its
-input and the gradient of its weight are computed, and only then multiplied by the scales. The weights that the
-optimizer changes stay in full precision, as does what is between layers (normalization, ReLU, sums). The range of a
-weight is its own; those of activations and gradients are chosen by a file in `learning/estimators/`
-(Fournarakis & Nagel 2021, arXiv 2105.04246). The gradient passes clipped entries, too, so that no mask is kept; for
-the backward pass an activation is kept in a byte each.
+The input of every convolution and linear layer is rounded as it would be when the layer before writes it;
+so is the weight, and in the backward pass the gradient of the output. From these whole numbers the layer's
+output, the gradient of its input and the gradient of its weight are computed, and only then multiplied by
+the scales. The weights that the optimizer changes stay in full precision, as does what is between layers
+(normalization, ReLU, sums). The range of a weight is its own; those of activations and gradients are chosen
+by a file in `learning/estimators/` (Fournarakis & Nagel 2021, arXiv 2105.04246). The gradient passes
+clipped entries, too, so that no mask is kept; for the backward pass an activation is kept in a byte each.
 
 A network is quantized in place, and its weights keep their names; the ranges are buffers beside them.
 """
@@ -128,7 +128,7 @@ class _Rounded(torch.autograd.Function):
         weights = weight_grid(weight, how.bits.weights, by_channel=how.how.weights == "channel")
         codes, weight_codes = grid.codes(x), weights.codes(weight)
         run = integer if integer.serves(layer, how.how.arithmetic) else layer_products
-        total = run.output(layer, codes, weight_codes)
+        total: Tensor = run.output(layer, codes, weight_codes)
         ctx.layer, ctx.grid, ctx.weights, ctx.shape = layer, grid, weights, x.shape
         kept = grid.stored(codes) if learns and ctx.needs_input_grad[1] else None
         ctx.save_for_backward(kept, weight)
@@ -245,11 +245,11 @@ def quantize(network: nn.Module, bits: Bits, how: Quantization, seed: int = 0) -
     for module in network.modules():
         if getattr(module, "keeping", "everything") != "everything":
             raise InputError(
-                f"A network that keeps {module.keeping!r} computes activations twice, and would round them twice.",
+                f"A network that keeps {module.keeping!r} computes activations twice, and rounds them twice.",
                 "Use --set network.keeping=everything, or --precision fp32.",
             )
         if getattr(module, "fast", False) is True:
-            module.fast = False  # loops that stand in for the modules know no grids
+            cast(Any, module).fast = False  # loops that stand in for the modules know no grids
     if any(parametrize.is_parametrized(module) for module in network.modules()):
         raise InputError("Low-rank additions have no grid.", "Use another method, or --precision fp32.")
     for name, layer in list(network.named_modules()):
@@ -268,7 +268,7 @@ def restore(network: nn.Module) -> None:
         for name in BUFFERS:
             delattr(layer, name)
         del layer.rounding
-        layer.__class__ = next(plain for plain, kind in KINDS.items() if kind is type(layer))
+        cast(Any, layer).__class__ = next(plain for plain, kind in KINDS.items() if kind is type(layer))
 
 
 def layers_of(network: nn.Module) -> dict[str, _Quantized]:
@@ -284,7 +284,9 @@ def calibrating(network: nn.Module) -> Iterator[None]:
     """
     layers = layers_of(network).values()
     before = {
-        name: value.clone() for name, value in network.named_buffers() if name.rpartition(".")[2] not in BUFFERS
+        name: value.clone()
+        for name, value in network.named_buffers()
+        if name.rpartition(".")[2] not in BUFFERS
     }
     for layer in layers:
         layer.rounding.observing = True

@@ -1,9 +1,10 @@
 """How many bytes move between memory and arithmetic when a layer is quantized, and why ranges decide it.
 
-A layer computes sums in 32 bits. Where the range of its output is known before (static quantization), each sum
-is rounded at once and leaves as 8 bits. Where the range is taken from the output itself (dynamic), all sums go
-to memory in 32 bits, and come back to be rounded, because the range is known only with the last of them
-(Fournarakis & Nagel 2021, "In-Hindsight Quantization Range Estimation for Quantized Training", arXiv 2105.04246).
+A layer computes sums in 32 bits. Where the range of its output is known before (static quantization), each
+sum is rounded at once and leaves as 8 bits. Where the range is taken from the output itself (dynamic), all
+sums go to memory in 32 bits, and come back to be rounded, because the range is known only with the last of
+them (Fournarakis & Nagel 2021, "In-Hindsight Quantization Range Estimation for Quantized Training", arXiv
+2105.04246).
 """
 
 from __future__ import annotations

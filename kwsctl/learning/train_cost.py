@@ -65,6 +65,4 @@ def _measured(problem: Problem, options: TrainOptions) -> Cost:
     def value(network: nn.Module) -> Tensor:
         return judge(network(features), Batch(features, target, rows)).loss
 
-    return cost.measured(
-        model.train(), value, options.batch_size, optimizer=options.optimizer, bits=bits
-    )
+    return cost.measured(model.train(), value, options.batch_size, optimizer=options.optimizer, bits=bits)

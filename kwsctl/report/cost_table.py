@@ -24,9 +24,12 @@ def cost_table(found: Cost) -> Group:
     table.add_column()
     b = found.batch_size
     table.add_row("A step", f"{b} clips, {found.params_touched:,} of {found.params:,} parameters learn")
-    table.add_row("MACs a clip", f"{found.macs_forward // b:,} forward, {found.macs_backward // b:,} backward")
     table.add_row(
-        "Activations kept", f"{kilobytes(found.activation_bytes)}, {kilobytes(found.activation_bytes / b)} a clip"
+        "MACs a clip", f"{found.macs_forward // b:,} forward, {found.macs_backward // b:,} backward"
+    )
+    table.add_row(
+        "Activations kept",
+        f"{kilobytes(found.activation_bytes)}, {kilobytes(found.activation_bytes / b)} a clip",
     )
     table.add_row("Gradients", kilobytes(found.gradient_bytes))
     table.add_row("Optimizer", kilobytes(found.optimizer_bytes))
@@ -36,7 +39,9 @@ def cost_table(found: Cost) -> Group:
         f"Moved, w{bits.weights}a{bits.activations}g{bits.gradients}",
         f"{kilobytes(found.moved_static)} with static ranges, {kilobytes(found.moved_dynamic)} with dynamic",
     )
-    table.add_row("This process", f"{found.peak_process_bytes / 2**20:.0f} MB at most, with Python and PyTorch")
+    table.add_row(
+        "This process", f"{found.peak_process_bytes / 2**20:.0f} MB at most, with Python and PyTorch"
+    )
     if not found.layers:
         return Group(table)
     layers = Table(box=None, pad_edge=False)

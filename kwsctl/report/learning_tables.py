@@ -36,10 +36,10 @@ def invertible_table(found: Invertible) -> Group:
             percent(row.accuracy),
         )
     table.caption = (
-        f"MACs, back: millions, forward and backward; KB: activations kept for the backward pass, by the ordinary "
-        f"network {found.memory_ratio:.1f} times as much as by the one that rebuilds; time: of a step, where "
-        "everything is kept 1; error: of the gradients beside that network's; accuracy: mean +- sd over seeds (95 % "
-        "interval over people); networks with the same gradients are trained once."
+        "MACs, back: millions, forward and backward; KB: activations kept for the backward pass, by the "
+        f"ordinary network {found.memory_ratio:.1f} times as much as by the one that rebuilds; time: of a "
+        "step, where everything is kept 1; error: of gradients beside that network's; accuracy: mean +- sd "
+        "over seeds (95 % interval over people); networks with the same gradients are trained once."
     )
     if not found.depths:
         return Group(table)

@@ -17,9 +17,9 @@ from kwsctl.learning import integer, layer_products, quantized
 from kwsctl.learning.estimators._range import Range
 from kwsctl.learning.grids import grid_of, weight_grid
 from kwsctl.learning.precision import ESTIMATORS, Quantization, bits_of
+from kwsctl.learning.traffic import Bits
 from kwsctl.learning.train import train
 from kwsctl.learning.train_options import TrainOptions
-from kwsctl.learning.traffic import Bits
 
 from ..toy_words import toy_store
 
@@ -207,18 +207,18 @@ def test_an_interrupted_run_ends_with_the_same_ranges_and_weights(
 
     from kwsctl.learning import run
 
-    class Killed(Exception):
+    class KilledError(Exception):
         pass
 
     finish = run.TrainingRun.finish_epoch
 
     def killed(self: run.TrainingRun, facts: Any) -> bool:
         if finish(self, facts) or facts.epoch == 1:
-            raise Killed
+            raise KilledError
         return False
 
     monkeypatch.setattr(run.TrainingRun, "finish_epoch", killed)
-    with pytest.raises(Killed):
+    with pytest.raises(KilledError):
         train(store, tmp_path / "parts.safetensors", QUICK, seed=4)
     monkeypatch.undo()
     parts = train(store, tmp_path / "parts.safetensors", QUICK, seed=4, resume="must")
@@ -231,9 +231,10 @@ def test_an_interrupted_run_ends_with_the_same_ranges_and_weights(
     assert lines[0]["activations_range_lag"] > 0
     # Another seed of the rounding alone is another model; full precision has no ranges.
     plain = dataclasses.replace(QUICK, precision="fp32", epochs=1)
-    assert "activation_ranges" not in bundle.load(
-        train(store, tmp_path / "plain.safetensors", plain, seed=4).bundle
-    ).lineage
+    assert (
+        "activation_ranges"
+        not in bundle.load(train(store, tmp_path / "plain.safetensors", plain, seed=4).bundle).lineage
+    )
 
 
 def test_ranges_go_from_a_bundle_back_into_a_network() -> None:
@@ -253,7 +254,7 @@ def test_what_cannot_be_is_refused() -> None:
         TrainOptions(precision="int8")
     with pytest.raises(InputError, match="momentum of 1 keeps nothing new"):
         Quantization(momentum=1.0)
-    with pytest.raises(InputError, match="network.keeping=everything"):
+    with pytest.raises(InputError, match=r"network\.keeping=everything"):
         quantized.quantize(network("revtcnet", blocks=(1,)), Bits(), Quantization())
     with pytest.raises(ExtensionError, match="Did you mean 'in_hindsight'"):
         quantized.quantize(network(), Bits(), Quantization(estimator="in_hindsigth"))

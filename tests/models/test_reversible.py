@@ -1,4 +1,4 @@
-"""Networks that rebuild their activations: the same gradients, undone exactly, in memory that depth does not change."""
+"""Networks that rebuild their activations: the same gradients, and memory that depth does not change."""
 
 from __future__ import annotations
 
@@ -49,7 +49,9 @@ def test_gradients_are_those_of_ordinary_autograd(name: str, keeping: str) -> No
 
 def test_gradients_are_still_right_after_a_hundred_blocks() -> None:
     wanted, found = (
-        torch.cat([g.flatten() for g in gradients(network("revtcnet", blocks=(32, 32, 32), keeping=k)).values()])
+        torch.cat(
+            [g.flatten() for g in gradients(network("revtcnet", blocks=(32, 32, 32), keeping=k)).values()]
+        )
         for k in ("everything", "output")
     )
     assert float((found - wanted).abs().max() / wanted.abs().max()) < 1e-4

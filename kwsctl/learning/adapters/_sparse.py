@@ -15,7 +15,8 @@ from kwsctl.learning.adapters._tuning import BATCH, Tuning, loss_of, spent, tune
 LEARNING_RATE, STAY = 5e-3, 0.01
 BUDGET = 256 * 1024
 PROBE_STEPS = 8
-PIECES = (1, 2, 4, 8, 16, 24, BATCH)
+FEWEST = 12  # pieces: with smaller ones a tuning spends its time between them
+PIECES = (1, 2, 4, 8, 12, 24, BATCH)
 
 
 def tuning(layers: Sequence[str], pieces: int = 1) -> Tuning:
@@ -35,7 +36,8 @@ def fitting(task: Enrolment, layers: Sequence[str]) -> Tuning:
     """Cuts batches into as few pieces as the budget allows.
 
     Args:
-        task: its budget counts; without one, batches stay whole for biases, and 256 KB are the budget for more.
+        task: its budget counts; without one, batches stay whole for biases, and 256 KB are the budget for
+            more.
         layers: whose weights are tuned.
 
     Returns:
@@ -45,10 +47,12 @@ def fitting(task: Enrolment, layers: Sequence[str]) -> Tuning:
         InputError: it does not fit, however small the pieces.
     """
     budget = task.memory_budget if task.memory_budget is not None or not layers else BUDGET
+    if budget is None:
+        return tuning(layers)
     for pieces in PIECES:
         how = tuning(layers, pieces)
         needed = spent(task, how).training_bytes
-        if budget is None or needed <= budget:
+        if needed <= budget:
             return how
     raise InputError(
         f"Tuning takes {needed / 1024:.0f} KB even clip by clip, the budget is {budget / 1024:.0f} KB.",
@@ -59,8 +63,8 @@ def fitting(task: Enrolment, layers: Sequence[str]) -> Tuning:
 def contributions(task: Enrolment) -> dict[str, float]:
     """Measures what the weights of each layer help: by how much a few steps with them lower the loss further.
 
-    Every layer is tried alone, together with biases and the head, and judged on clips that are varied in another way than
-    those it was tuned on.
+    Every layer is tried alone, together with biases and the head, and judged on clips that are varied in
+    another way than those it was tuned on.
 
     Args:
         task: base, keyword, clips and negatives.
@@ -68,7 +72,6 @@ def contributions(task: Enrolment) -> dict[str, float]:
     Returns:
         For each convolution and linear layer but the head, how much lower the loss is than with biases alone.
     """
-
     if "contributions" in task.__dict__:  # asked for by the choice of a method, then by the method
         return cast("dict[str, float]", task.__dict__["contributions"])
 
@@ -97,7 +100,7 @@ def chosen(task: Enrolment) -> tuple[str, ...]:
     order = sorted(helps, key=lambda name: -helps[name] / sizes[name])
     taken: list[str] = []
     for name in order:
-        if helps[name] > 0 and spent(task, tuning([*taken, name], BATCH)).training_bytes <= budget:
+        if helps[name] > 0 and spent(task, tuning([*taken, name], FEWEST)).training_bytes <= budget:
             taken.append(name)
     return tuple(taken)
 

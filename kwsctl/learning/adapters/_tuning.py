@@ -14,7 +14,7 @@ from torch.nn import functional as fn
 
 from kwsctl.learning import quantized
 from kwsctl.learning.adapters._enrolment import Enrolment, rivals
-from kwsctl.learning.adapters._row import first_row
+from kwsctl.learning.adapters._row import Row, first_row
 from kwsctl.learning.cost import Cost, measured
 from kwsctl.learning.lean import lean_activations
 from kwsctl.learning.loop import Batch, Judge, Judged, fit
@@ -140,7 +140,10 @@ def spent(task: Enrolment, how: Tuning) -> Cost:
     piece = next(_batches(task, 0, 1)).parts(how.pieces)[0]
     model = _Frozen(network, how.lean)
     return measured(
-        model, lambda net: judge(net(piece.features), piece).loss, len(piece.target), bits=bits_of(task.precision)
+        model,
+        lambda net: judge(net(piece.features), piece).loss,
+        len(piece.target),
+        bits=bits_of(task.precision),
     )
 
 
@@ -155,7 +158,7 @@ def loss_of(task: Enrolment, network: nn.Module, draw: str) -> float:
 def _prepared(task: Enrolment, how: Tuning) -> tuple[nn.Module, list[nn.Parameter]]:
     """Copies the base, gives it the row of a new keyword, and frees what is to be tuned."""
     network = copy.deepcopy(task.network)
-    row = first_row(task)
+    row = _first_row(task)
     head = cast(nn.Linear, network.head)
     if task.is_new:
         weight, bias = torch.cat([head.weight, row.weight[None]]), torch.cat([head.bias, row.bias[None]])
@@ -171,6 +174,13 @@ def _prepared(task: Enrolment, how: Tuning) -> tuple[nn.Module, list[nn.Paramete
         with quantized.calibrating(network):
             judge(_Frozen(network, how.lean)(batch.features), batch).loss.backward()  # type: ignore[no-untyped-call]
     return network, free
+
+
+def _first_row(task: Enrolment) -> Row:
+    """Fits the row to begin with, once for all tunings of a task."""
+    if "first_row" not in task.__dict__:
+        task.__dict__["first_row"] = first_row(task)
+    return cast(Row, task.__dict__["first_row"])
 
 
 def _batches(task: Enrolment, epoch: int, steps: int, name: str = "tuning") -> Iterator[Batch]:
@@ -199,7 +209,10 @@ def _judge(task: Enrolment, free: Sequence[Tensor], before: Sequence[Tensor], st
         margin = logits[:, task.row] - rivals(task.base.task, logits, task.row)
         is_keyword = batch.target == 1
         negatives = BATCH - POSITIVES
-        value = fn.softplus(-margin[is_keyword]).sum() / POSITIVES + fn.softplus(margin[~is_keyword]).sum() / negatives
+        value = (
+            fn.softplus(-margin[is_keyword]).sum() / POSITIVES
+            + fn.softplus(margin[~is_keyword]).sum() / negatives
+        )
         away = embedding[~is_keyword] - taught[batch.rows[~is_keyword]]
         moved = away.square().sum() / negatives / size
         drift = sum(((a - b).square().sum() for a, b in zip(free, before, strict=True)), torch.zeros(()))

@@ -14,9 +14,10 @@ def tuning(task: Enrolment) -> Tuning:
 
 
 def learn(task: Enrolment) -> Delta:
-    """Tunes biases, those of normalization among them, and the head (Cai et al. 2020, TinyTL, arXiv 2007.11622).
+    """Tunes biases, also of normalization, and the head (Cai et al. 2020, TinyTL, arXiv 2007.11622).
 
-    The gradient of a bias needs no activation, so that nothing is kept for the backward pass but a bit for each ReLU.
+    The gradient of a bias needs no activation, so that nothing is kept for the backward pass but a bit for
+    each ReLU.
 
     Args:
         task: base, keyword, clips and negatives.
@@ -29,4 +30,6 @@ def learn(task: Enrolment) -> Delta:
     """
     how = tuning(task)
     network = tuned(task, how)
-    return task.delta(changes(task, network), "shift", learning_rate=LEARNING_RATE, stay=STAY, pieces=how.pieces)
+    return task.delta(
+        changes(task, network), "shift", learning_rate=LEARNING_RATE, stay=STAY, pieces=how.pieces
+    )

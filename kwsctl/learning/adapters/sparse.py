@@ -14,7 +14,7 @@ def tuning(task: Enrolment) -> Tuning:
 
 
 def learn(task: Enrolment) -> Delta:
-    """Tunes biases, the head, and the layers that fit the budget (Lin et al. 2022, MCUNetV3, arXiv 2206.15472).
+    """Tunes biases, the head, and layers that fit the budget (Lin et al. 2022, MCUNetV3, arXiv 2206.15472).
 
     Args:
         task: base, keyword, clips and negatives.

@@ -1,4 +1,4 @@
-"""The average of the ranges before this step: known before the layer runs, so that nothing waits in 32 bits."""
+"""The average of the ranges before this step: known before the layer runs, so that no sum has to wait."""
 
 from __future__ import annotations
 
