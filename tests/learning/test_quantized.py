@@ -174,8 +174,10 @@ LAYERS = [
 
 @pytest.mark.parametrize("layer", LAYERS, ids=str)
 @pytest.mark.parametrize("low", [0, -255, -100])
-def test_int8_gives_the_same_sums_to_the_last_bit(layer: Any, low: int) -> None:
-    shape = {nn.Linear: (4, 3, 30), nn.Conv1d: (4, 6, 21), nn.Conv2d: (4, 6, 9, 8)}[type(layer)]
+@pytest.mark.parametrize("clips", [4, 1])
+def test_int8_gives_the_same_sums_to_the_last_bit(layer: Any, low: int, clips: int) -> None:
+    rest = {nn.Linear: (30,), nn.Conv1d: (6, 21), nn.Conv2d: (6, 9, 8)}[type(layer)]
+    shape = (clips, *rest)
     draw = torch.Generator().manual_seed(2)
     x = torch.randint(low, low + 256, shape, generator=draw).double()
     weight = torch.randint(-127, 128, layer.weight.shape, generator=draw).double()
