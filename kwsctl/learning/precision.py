@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
+from kwsctl import registry
 from kwsctl.errors import InputError
 from kwsctl.learning.traffic import Bits
 
@@ -36,6 +37,7 @@ class Quantization:
     arithmetic: Literal["simulated", "integer"] = "simulated"
 
     def __post_init__(self) -> None:
+        registry.load(ESTIMATORS, self.estimator)
         if not 0 <= self.momentum < 1:
             raise InputError(f"A momentum of {self.momentum:g} keeps nothing new.", "Use 0 to 0.999.")
 

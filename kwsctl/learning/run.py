@@ -68,6 +68,7 @@ class TrainingRun:
     ) -> None:
         if start is not None:
             starting.check(start, options.arch, options.network, options.features)
+        _check_precision(options)
         self.start = start
         self.problem, self.options, self.seed, self.workers = problem, options, seed, workers
         self.log_path = out.with_suffix(".log.jsonl")
@@ -281,6 +282,13 @@ def _optimizer(model: nn.Module, options: TrainOptions) -> Optimizer:
     if options.optimizer == "sgd":
         return SGD(groups, lr=options.peak_rate, momentum=0.9, nesterov=True)
     return AdamW(groups, lr=options.peak_rate, fused=True)
+
+
+def _check_precision(options: TrainOptions) -> None:
+    """Refuses a network that cannot be quantized, before any clip becomes features."""
+    if bits := bits_of(options.precision):
+        network = architecture.build(options.arch, options.network, 1, options.features.mel_bins)
+        quantized.quantize(network, bits, options.quantization)
 
 
 def _fingerprint(store: ClipStore, options: TrainOptions, seed: int, start: Bundle | None) -> str:

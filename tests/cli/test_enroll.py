@@ -300,3 +300,22 @@ def test_without_sounddevice_the_remedy_is_one_line(
     code, line = refused(capsys, "--record", 3, "--user", "ana", "--keyword", WORD)
     assert code == 1 and "Recording needs sounddevice." in line and "pip install 'kwsctl[mic]'" in line
     assert not profile.exists(own_home, "ana")
+
+
+def test_what_learning_takes_is_told_and_a_budget_decides(
+    clips: list[Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ("enroll", *clips, "--user", "ana", "--keyword", WORD, "--far", "0.02")
+    code, out, err = run(capsys, *arguments, "--method", "prototype", "--cost", "--json")
+    assert code == 0, err
+    facts = json.loads(out)
+    assert list(facts["cost"]) == ["prototype"] and facts["cost"]["prototype"]["params_touched"] > 0
+    code, out, err = run(capsys, *arguments, "--method", "shift", "--cost", "--memory-budget", "40KB")
+    assert code == 0, err
+    assert "fits" in out and "shift, as asked" in out
+    code, out, err = run(capsys, *arguments, "--method", "shift", "--memory-budget", "1KB")
+    assert code == 2 and out == "" and "KB even clip by clip, the budget is 1 KB" in err
+    code, out, err = run(capsys, *arguments, "--memory-budget", "lots")
+    assert code == 2 and out == "" and "'lots' is no amount of memory" in err
+    code, out, err = run(capsys, *arguments, "--precision", "w8a8g8")
+    assert code == 2 and out == "" and "changes the head alone" in err

@@ -86,3 +86,50 @@ def test_a_broken_manifest_is_refused(capsys: pytest.CaptureFixture[str], tmp_pa
     assert code == 2
     assert out == ""
     assert err.startswith("error: ")
+
+
+def test_what_a_step_takes_is_told_before_and_nothing_is_trained(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    data = write_corpus(tmp_path / "toy")
+    model = tmp_path / "m.safetensors"
+    arguments = ("train", "--data", str(data), "--out", str(model), *QUICK, "--dry-run")
+    code, out, err = run(capsys, *arguments, "--cost", "--json")
+    assert code == 0, err
+    facts = json.loads(out)
+    assert facts["batch_size"] == 32 and facts["params_touched"] == facts["params"]
+    assert facts["moved_dynamic"] > facts["moved_static"] > 0
+    assert [layer["name"] for layer in facts["layers"]][:2] == ["stem", "blocks.0.conv_a"]
+    code, out, _ = run(capsys, *arguments, "--precision", "w4a8g8")
+    assert code == 0 and "Moved, w4a8g8" in out and "Activations kept" in out
+    assert not model.exists() and not list(tmp_path.glob("*.resume.safetensors"))
+    code, out, err = run(capsys, "train", "--dry-run")
+    assert code == 2 and out == "" and "a corpus would have to be spoken first" in err
+
+
+def test_quantized_training_from_the_command_line(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    data = write_corpus(tmp_path / "toy")
+    arguments = ("train", "--data", str(data), *QUICK, "--epochs", "1")
+    code, out, err = run(
+        capsys,
+        *arguments,
+        "--precision",
+        "w8a8g8",
+        "--set",
+        "quantization.estimator=running",
+        "--cost",
+        "--json",
+    )
+    assert code == 0, err
+    facts = json.loads(out)
+    assert facts["cost"]["bits"] == {"weights": 8, "activations": 8, "gradients": 8}
+    lineage = bundle.load(Path(facts["bundle"])).lineage
+    assert lineage["options"]["precision"] == "w8a8g8"
+    assert lineage["options"]["quantization"]["estimator"] == "running"
+    assert set(lineage["activation_ranges"]) >= {"stem", "head"}
+    code, out, err = run(capsys, *arguments, "--precision", "int8")
+    assert code == 2 and out == "" and "There is no precision 'int8'" in err
+    code, out, err = run(capsys, *arguments, "--precision", "w8a8g8", "--set", "quantization.estimator=run")
+    assert code == 2 and out == "" and "Did you mean 'running'" in err
+    code, out, err = run(capsys, *arguments[:3], "--arch", "revtcnet", "--precision", "w8a8g8")
+    assert code == 2 and out == "" and "--set network.keeping=everything" in err
