@@ -18,6 +18,7 @@ from kwsctl.data.joining import joined
 from kwsctl.data.prepare import prepare, prepared
 from kwsctl.evaluation.evaluate import evaluate
 from kwsctl.evaluation.results import Evaluation
+from kwsctl.features.augmentation import Augmentation
 from kwsctl.home import home
 from kwsctl.learning.sampling import Shares
 from kwsctl.learning.train import TrainResult, train
@@ -33,6 +34,10 @@ OPTIONS = TrainOptions(
     epochs=50,
     keep="last",
     shares=Shares(unknown=0.4, silence=0.15),
+    label_smoothing=0.1,
+    ema_decay=0.998,
+    room_share=0.3,
+    augmentation=Augmentation(noise_share=0.5, time_masks=2, mel_masks=2),
 )
 LICENCES = {
     "Arabic Speech Commands": "CC BY 4.0 (Ghandoura, Hjabo, Al Dakkak 2021)",

@@ -59,7 +59,7 @@ class Options:
     Attributes:
         phrase: the wake phrase, English words.
         phrases: several keywords instead of one.
-        size: `demo` for two minutes of work, `full` for about ten.
+        size: `demo` for two minutes of work on two cores, `full` for about five.
         seed: of everything that is drawn.
         engines: names of engines; none means all that can speak here.
         speakers: at most this many of each engine; None for all.
@@ -96,7 +96,7 @@ class _Size:
 
 _SIZES = {
     "demo": _Size(quick=Amount(6, 8, 6, 3), slow=Amount(1, 1, 0, 0), background_min=10),
-    "full": _Size(quick=Amount(12, 16, 10, 6), slow=Amount(4, 4, 1, 0), background_min=30),
+    "full": _Size(quick=Amount(12, 16, 10, 6), slow=Amount(2, 2, 1, 0), background_min=20),
 }
 
 

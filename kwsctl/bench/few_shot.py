@@ -24,7 +24,8 @@ from kwsctl.errors import InputError
 from kwsctl.evaluation import intervals, metrics
 from kwsctl.learning import stored_negatives
 from kwsctl.learning.adapters._enrolment import Enrolment, embed, margins
-from kwsctl.learning.enrolment_trials import ADAPTERS
+from kwsctl.learning.enroll import enroll
+from kwsctl.learning.enrolment_trials import ADAPTERS, EnrollOptions
 from kwsctl.learning.stored_negatives import StoredNegatives
 from kwsctl.learning.train import train
 from kwsctl.learning.train_options import TrainOptions
@@ -49,7 +50,7 @@ class FewShotOptions:
         keywords: how many, spread over the labels.
         shots: clips to enrol.
         methods: files in `learning/adapters/` that change the head alone, tried with every number of clips.
-        deep_methods: files that change the network, and take longer.
+        deep_methods: files that change the network, and take longer; and `auto`, as `kwsctl enroll` chooses.
         deep_shots: clips to enrol with these.
         deep_keywords: keywords to try these with.
         snr_db: put every person into surroundings of their own, with noise so far below the speech;
@@ -62,7 +63,7 @@ class FewShotOptions:
     keywords: int = 10
     shots: tuple[int, ...] = (1, 3, 5)
     methods: tuple[str, ...] = ("prototype", "head", "user_embedding")
-    deep_methods: tuple[str, ...] = ("bias", "lora", "full")
+    deep_methods: tuple[str, ...] = ("bias", "lora", "full", "auto")
     deep_shots: int = 5
     deep_keywords: int = 3
     snr_db: float | None = None
@@ -248,7 +249,12 @@ def _cases(
         first = first or task
         deep = shots == options.deep_shots and rank < options.deep_keywords
         for method in (*options.methods, *(options.deep_methods if deep else ())):
-            delta = registry.load(ADAPTERS, method).learn(task)
+            if method == "auto":
+                takes = [people.takes[i] for i in given[:shots]]
+                how = EnrollOptions(far=FAR, seed=options.seed)
+                delta = enroll(people.base, word, takes, negatives, how).delta
+            else:
+                delta = registry.load(ADAPTERS, method).learn(task)
             personal = people.base.with_delta(delta)
             size = sum(t.numel() * t.element_size() for t in delta.changes.values())
             head_only = all(name.startswith("head.") for name in delta.changes)

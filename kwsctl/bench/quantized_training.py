@@ -26,6 +26,7 @@ from kwsctl.bench.device_steps import DeviceRow, learned_on_device
 from kwsctl.bench.repeats import Accuracy, HeldOut
 from kwsctl.bundle import Bundle
 from kwsctl.data.store import ClipStore
+from kwsctl.features.augmentation import Augmentation
 from kwsctl.learning import cost, quantized
 from kwsctl.learning.precision import ESTIMATORS, FULL, Quantization, bits_of
 from kwsctl.learning.traffic import Bits
@@ -33,7 +34,13 @@ from kwsctl.learning.train_options import TrainOptions
 from kwsctl.options import from_mapping
 from kwsctl.progress import Progress, silent
 
-RECIPE: Mapping[str, Any] = {"keep": "last", "room_share": 0.0, "label_smoothing": 0.05, "ema_decay": 0.99}
+RECIPE: Mapping[str, Any] = {
+    "keep": "last",
+    "room_share": 0.0,
+    "label_smoothing": 0.05,
+    "ema_decay": 0.99,
+    "augmentation": Augmentation(noise_share=0.5, time_masks=2, mel_masks=2),
+}
 FULL_BITS = Bits(32, 32, 32)
 
 

@@ -43,11 +43,11 @@ class Augmentation:
     speed: float = 0.15
     warp: float = 0.1
     gain_db: float = 6.0
-    noise_share: float = 0.5
+    noise_share: float = 0.35
     snr_db: tuple[float, float] = (5.0, 30.0)
-    time_masks: int = 2
+    time_masks: int = 1
     time_mask_frames: int = 12
-    mel_masks: int = 2
+    mel_masks: int = 1
     mel_mask_bins: int = 4
 
 

@@ -184,7 +184,7 @@ def test_lora_gives_two_thin_matrices_for_each_weight() -> None:
 
 def test_leaving_a_clip_out_learns_from_the_others() -> None:
     task = task_of("encoder, new")
-    less = task.without(1)
+    less = task.without([1])
     assert torch.equal(less.power, task.power[[0, 2]]) and torch.equal(less.positives, task.positives[[0, 2]])
     delta = registry.load(ADAPTERS, "prototype").learn(less)
     assert delta.n_clips == 2

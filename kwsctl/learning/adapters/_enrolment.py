@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -71,9 +72,9 @@ class Enrolment:
         """The person's clips as they are, [K, F, T] features."""
         return middle(self.power, self.base.n_frames)
 
-    def without(self, clip: int) -> Enrolment:
-        """Leaves one of the person's clips out."""
-        kept = [i for i in range(len(self.power)) if i != clip]
+    def without(self, clips: Collection[int]) -> Enrolment:
+        """Leaves some of the person's clips out."""
+        kept = [i for i in range(len(self.power)) if i not in clips]
         less = dataclasses.replace(self, power=self.power[kept])
         # What does not depend on the clips is not computed again.
         for name in ("network", "negative_embeddings"):
