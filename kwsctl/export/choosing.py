@@ -1,0 +1,133 @@
+"""Chooses how finely a model is quantized: the coarsest form that loses no more than allowed."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kwsctl.export import parity
+from kwsctl.export.heard import Heard
+from kwsctl.export.parity import Compared, Judge
+from kwsctl.export.quantization import Precision, sensitive
+from kwsctl.export.running import cpu_session, run_windows
+from kwsctl.export.target import Request, Target
+
+DETECTION_POINTS = 1.0
+"""Points of detection rate that may be lost at the operating point."""
+
+
+@dataclass(frozen=True, eq=False)
+class Choice:
+    """A model file and why it is this one.
+
+    Attributes:
+        precision: of it.
+        content: bytes of the model file.
+        why: in words.
+        tried: figures of every form that was tried, by precision, then by what ran it.
+    """
+
+    precision: Precision
+    content: bytes = field(repr=False)
+    why: str
+    tried: Mapping[str, Mapping[str, Any]] = field(repr=False)
+
+
+def allowed(max_loss: float, n: int) -> float:
+    """Gives the points that may be lost on n windows: one window always may, as fewer cannot be told."""
+    return max(max_loss, 100 / n + 1e-9)
+
+
+def over(found: Compared, max_loss: float) -> str:
+    """Says in what a form loses too much; empty if in nothing."""
+    if found.cost > allowed(max_loss, found.n):
+        kind = "disagrees with float on" if found.loss is None else "loses"
+        return f"{kind} {found.cost:.2f} points on {found.form} (n = {found.n})"
+    n_detection = allowed(max(max_loss, DETECTION_POINTS), found.n)
+    if found.detection_loss is not None and found.detection_loss > n_detection:
+        return f"loses {found.detection_loss:.2f} points of detection on {found.form} (n = {found.n})"
+    return ""
+
+
+def choose(
+    target: Target, request: Request, heard: Heard, precision: Precision | None, max_loss: float, emulated: int
+) -> Choice:
+    """Tries forms from the coarsest on.
+
+    Args:
+        target: where the model goes.
+        request: the graph and its calibration.
+        heard: windows to choose on, apart from those that the report is about.
+        precision: the only one to try; None for `auto`.
+        max_loss: points that may be lost.
+        emulated: windows that an emulator runs.
+
+    Returns:
+        The first that loses no more than allowed; of those that all do, the one that loses least.
+    """
+    asked = (precision,) if precision else tuple(p for p in target.PRECISIONS if p != "float")
+    tried: dict[str, dict[str, Any]] = {}
+    reasons, candidates = [], []
+    for one in asked:
+        wide = sensitive(request.graph, request.feeds) if one == "mixed" else ()
+        content = target.convert(request.graph, request.feeds, one, wide)
+        found = _figures(target, request, heard, content, emulated)
+        tried[one] = {form: parity.facts(figures) for form, figures in found.items()}
+        faults = [fault for figures in found.values() if (fault := over(figures, max_loss))]
+        worst = max(figures.cost for figures in found.values())
+        candidates.append((worst, len(candidates), one, content))
+        if not faults:
+            reasons.append(f"{one} loses {worst:.2f} points at most, {max_loss:g} are allowed")
+            return Choice(one, content, _why(precision, reasons), tried)
+        reasons.append(f"{one} {faults[0]}")
+    worst, _, one, content = min(candidates, key=lambda candidate: candidate[:2])
+    if len(asked) > 1:
+        reasons.append(f"{one} loses least")
+    return Choice(one, content, _why(precision, reasons), tried)
+
+
+def compared(
+    target: Target, judge: Judge, float_graph: Any, heard: Heard, model: Path, emulated: int, progress: Any
+) -> dict[str, Compared]:
+    """Compares every way of running a model file with the float graph.
+
+    Args:
+        target: whose file it is.
+        judge: head and thresholds.
+        float_graph: the graph that was quantized.
+        heard: windows.
+        model: the file.
+        emulated: windows that an emulator runs, the first ones.
+        progress: told how far each is.
+
+    Returns:
+        Figures by what ran it.
+    """
+    session = cpu_session(float_graph)
+    exact = judge.answers(lambda features: run_windows(session, features), heard)
+    found = {}
+    for form, run in target.runners(model).items():
+        few = heard if form == "cpu" else heard.take(np.arange(min(emulated, len(heard))))
+        known = parity.Answers(
+            [part[: len(few)] for part in exact.outputs], exact.scores[: len(few)], exact.decided[: len(few)]
+        )
+        found[form] = parity.compare(form, judge, few, known, judge.answers(run, few, progress))
+    return found
+
+
+def _figures(
+    target: Target, request: Request, heard: Heard, content: bytes, emulated: int
+) -> dict[str, Compared]:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / target.MODEL
+        path.write_bytes(content)
+        return compared(target, request.judge, request.graph, heard, path, emulated, request.progress)
+
+
+def _why(precision: Precision | None, reasons: list[str]) -> str:
+    return "; ".join([*(["as asked"] if precision else []), *reasons])
