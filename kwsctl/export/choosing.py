@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -38,24 +38,28 @@ class Choice:
     tried: Mapping[str, Mapping[str, Any]] = field(repr=False)
 
 
-def allowed(max_loss: float, n: int) -> float:
-    """Gives the points that may be lost on n windows: one window always may, as fewer cannot be told."""
-    return max(max_loss, 100 / n + 1e-9)
+def allowed(max_loss: float, found: Compared) -> float:
+    """Gives the points that a form may lose: one window always, because less cannot be counted."""
+    return max_loss if found.judged_by == "cosine" else max(max_loss, 100 / found.n + 1e-9)
 
 
 def over(found: Compared, max_loss: float) -> str:
     """Says in what a form loses too much; empty if in nothing."""
-    if found.cost > allowed(max_loss, found.n):
-        kind = "disagrees with float on" if found.loss is None else "loses"
-        return f"{kind} {found.cost:.2f} points on {found.form} (n = {found.n})"
-    n_detection = allowed(max(max_loss, DETECTION_POINTS), found.n)
-    if found.detection_loss is not None and found.detection_loss > n_detection:
+    if found.cost > allowed(max_loss, found):
+        return f"loses {found.cost:.2f} points of {found.judged_by} on {found.form} (n = {found.n})"
+    most = allowed(max(max_loss, DETECTION_POINTS), found)
+    if found.detection_loss is not None and found.detection_loss > most:
         return f"loses {found.detection_loss:.2f} points of detection on {found.form} (n = {found.n})"
     return ""
 
 
 def choose(
-    target: Target, request: Request, heard: Heard, precision: Precision | None, max_loss: float, emulated: int
+    target: Target,
+    request: Request,
+    heard: Heard,
+    asked: Sequence[Precision],
+    max_loss: float,
+    emulated: int,
 ) -> Choice:
     """Tries forms from the coarsest on.
 
@@ -63,14 +67,13 @@ def choose(
         target: where the model goes.
         request: the graph and its calibration.
         heard: windows to choose on, apart from those that the report is about.
-        precision: the only one to try; None for `auto`.
+        asked: precisions to try, the coarsest first.
         max_loss: points that may be lost.
         emulated: windows that an emulator runs.
 
     Returns:
         The first that loses no more than allowed; of those that all do, the one that loses least.
     """
-    asked = (precision,) if precision else tuple(p for p in target.PRECISIONS if p != "float")
     tried: dict[str, dict[str, Any]] = {}
     reasons, candidates = [], []
     for one in asked:
@@ -82,13 +85,14 @@ def choose(
         worst = max(figures.cost for figures in found.values())
         candidates.append((worst, len(candidates), one, content))
         if not faults:
-            reasons.append(f"{one} loses {worst:.2f} points at most, {max_loss:g} are allowed")
-            return Choice(one, content, _why(precision, reasons), tried)
+            judged_by = next(iter(found.values())).judged_by
+            reasons.append(f"{one} loses at most {worst:.2f} points of {judged_by}, {max_loss:g} are allowed")
+            return Choice(one, content, "; ".join(reasons), tried)
         reasons.append(f"{one} {faults[0]}")
     worst, _, one, content = min(candidates, key=lambda candidate: candidate[:2])
     if len(asked) > 1:
         reasons.append(f"{one} loses least")
-    return Choice(one, content, _why(precision, reasons), tried)
+    return Choice(one, content, "; ".join(reasons), tried)
 
 
 def compared(
@@ -128,6 +132,3 @@ def _figures(
         path.write_bytes(content)
         return compared(target, request.judge, request.graph, heard, path, emulated, request.progress)
 
-
-def _why(precision: Precision | None, reasons: list[str]) -> str:
-    return "; ".join([*(["as asked"] if precision else []), *reasons])

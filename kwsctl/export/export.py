@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,7 +19,7 @@ from kwsctl.bundle import Bundle
 from kwsctl.errors import InputError, ParityError
 from kwsctl.export import choosing, cost, frontend, graphs, head_graphs, parity, readme, streaming
 from kwsctl.export import package as packages
-from kwsctl.export.chips import Chip
+from kwsctl.export.chips import CHIPS, Chip
 from kwsctl.export.chips import chip as chip_named
 from kwsctl.export.heard import Heard, for_calibration
 from kwsctl.export.htp_safe import htp_safe
@@ -34,7 +35,7 @@ from kwsctl.learning.stored_negatives import StoredNegatives
 from kwsctl.progress import Progress, silent
 from kwsctl.storage import write_text
 
-CHOOSE_EVERY = 4
+CHOOSE_EVERY, LEAST_EMULATED = 4, 20
 
 
 @dataclass(frozen=True)
@@ -214,12 +215,10 @@ def _request(
     if not head.labels:
         known = run_windows(session, calibration.features)[0]
         head = parity.words_head(known, calibration.labels)
-    judge = Judge(head, bundle.thresholds, options.seed)
+    judge = Judge(head, bundle.thresholds, options.seed, is_encoder=not bundle.labels)
     few = held_out.take(np.arange(min(len(held_out), options.emulated)))
     exact = judge.answers(lambda features: run_windows(session, features), few)
     feeds = list(calibration.feeds(graphs.FEATURES))
-    from kwsctl.export.chips import CHIPS
-
     return Request(graph, feeds, chips or tuple(CHIPS.values()), judge, few, exact, progress)
 
 
@@ -227,29 +226,50 @@ def _proven(
     target: Target, request: Request, held_out: Heard, options: ExportOptions, progress: Progress
 ) -> _Made:
     """Chooses the form on some windows, and compares it on the others; raises if it loses too much."""
-    import tempfile
-
-    asked = None if options.precision == "auto" else cast(Precision, options.precision)
     rows = np.arange(len(held_out))
     some, others = held_out.take(rows[::CHOOSE_EVERY]), held_out.take(rows[rows % CHOOSE_EVERY > 0])
-    choice = choosing.choose(
-        target, request, some, asked, options.max_loss, max(20, options.emulated // 2)
-    )
+    is_auto = options.precision == "auto"
+    asked = [p for p in target.PRECISIONS if p != "float"] if is_auto else [cast(Precision, options.precision)]
+    reasons: list[str] = []
+    tried: dict[str, Any] = {}
+    while True:
+        few = max(LEAST_EMULATED, options.emulated // 2)
+        choice = choosing.choose(target, request, some, asked, options.max_loss, few)
+        found, proof = _compared(target, request, others, choice, options, progress)
+        reasons.append(choice.why)
+        tried |= choice.tried
+        faults = [fault for one in found.values() if (fault := choosing.over(one, options.max_loss))]
+        asked = asked[asked.index(choice.precision) + 1 :]
+        if not faults:
+            break
+        reasons.append(f"but {choice.precision} {faults[0]} of the windows that it was not chosen on")
+        if not asked:
+            raise ParityError(
+                f"The model {faults[0]} as {choice.precision}, {options.max_loss:g} points are allowed: "
+                f"{'; '.join(reasons)}.",
+                "Nothing was written. Allow more with --max-loss, or calibrate with clips like real use: --data.",
+            )
+    why = "; ".join([*([] if is_auto else ["as asked"]), *reasons])
+    return _Made(dataclasses.replace(choice, why=why, tried=tried), found, proof)
+
+
+def _compared(
+    target: Target,
+    request: Request,
+    heard: Heard,
+    choice: choosing.Choice,
+    options: ExportOptions,
+    progress: Progress,
+) -> tuple[dict[str, Compared], Mapping[str, Any]]:
+    """Proves and compares the chosen form on windows that it was not chosen on."""
     with tempfile.TemporaryDirectory() as place:
         model = Path(place) / target.MODEL
         model.write_bytes(choice.content)
         proof = target.verify(request, model)
         found = choosing.compared(
-            target, request.judge, request.graph, others, model, options.emulated, progress
+            target, request.judge, request.graph, heard, model, options.emulated, progress
         )
-    faults = [fault for one in found.values() if (fault := choosing.over(one, options.max_loss))]
-    if faults:
-        raise ParityError(
-            f"The model as {choice.precision} {faults[0]}; {options.max_loss:g} points are allowed. "
-            f"Tried: {choice.why}.",
-            "Nothing was written. Allow more with --max-loss, or calibrate with more clips like real use: --data.",
-        )
-    return _Made(choice, found, proof)
+    return found, proof
 
 
 def _stream(

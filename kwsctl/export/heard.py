@@ -56,7 +56,9 @@ class Heard:
             yield {name: self.features[i : i + 1]}
 
 
-def from_store(bundle: Bundle, store: ClipStore, split: str, generator: np.random.Generator) -> Heard:
+def from_store(
+    bundle: Bundle, store: ClipStore, split: str, generator: np.random.Generator, most: int | None = None
+) -> Heard:
     """Hears the clips of a split, in an order in which labels come in turn and speakers are mixed.
 
     Args:
@@ -64,6 +66,7 @@ def from_store(bundle: Bundle, store: ClipStore, split: str, generator: np.rando
         store: labelled clips.
         split: which clips.
         generator: draws the order.
+        most: clips to hear; all if None.
 
     Returns:
         One window per clip, centred on its speech; of what is no word, as many as there are.
@@ -80,7 +83,7 @@ def from_store(bundle: Bundle, store: ClipStore, split: str, generator: np.rando
     if not len(chosen):
         known = ", ".join(sorted({clip.split for clip in store.clips}))
         raise InputError(f"There are no clips in split {split!r}.", f"Choose another with --split: {known}.")
-    chosen = chosen[_in_turn([store.clips[int(i)].label for i in chosen], generator)]
+    chosen = chosen[_in_turn([store.clips[int(i)].label for i in chosen], generator)][:most]
     words = frozenset(store.clips[int(i)].label for i in chosen) - set(RESERVED_LABELS)
     windows = cut(store, chosen.astype(np.int64), {}, words, bundle.clip_s)
     clips = [store.clips[int(i)] for i in windows.clip]

@@ -45,6 +45,8 @@ class Compared:
         detection_loss_at_far: points lost at 1 % false alarms, mean over keywords; None where not to be told.
         per_label: loss per label, in points, of those that changed.
         per_speaker: loss per speaker, in points, of those that changed.
+        judged_by: what is held against the form: `accuracy`; `agreement` where no window has a label of the
+            model; `cosine` for an encoder on words that it has no prototypes of.
     """
 
     form: str
@@ -61,11 +63,16 @@ class Compared:
     detection_loss_at_far: float | None
     per_label: Mapping[str, float]
     per_speaker: Mapping[str, float]
+    judged_by: str
 
     @property
     def cost(self) -> float:
-        """What is held against a form, in points: the loss, without labels the disagreement."""
-        return 100 * (1 - self.agreement) if self.loss is None else self.loss
+        """What is held against a form, in points; see `judged_by`."""
+        if self.loss is not None:
+            return self.loss
+        if self.judged_by == "agreement":
+            return 100 * (1 - self.agreement)
+        return 100 * (1 - min(self.cosine, 1.0 if self.voice_cosine is None else self.voice_cosine))
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,11 +98,13 @@ class Judge:
         head: of the float model, or of words' means where it has no labels.
         thresholds: per keyword.
         seed: of the bootstrap.
+        is_encoder: whether the head was made of words' means.
     """
 
     head: Head
     thresholds: Mapping[str, float]
     seed: int = 0
+    is_encoder: bool = False
 
     def answers(self, run: Runner, heard: Heard, progress: Progress = silent) -> Answers:
         """Lets a form answer."""
@@ -128,6 +137,7 @@ def compare(form: str, judge: Judge, heard: Heard, exact: Answers, found: Answer
         known = target >= 0
     right, right_float = ((a.decided == target)[known].astype(float) for a in (found, exact))
     labelled = bool(known.any()) and bool((target >= 0).any())
+    otherwise = "cosine" if judge.is_encoder else "agreement"
     speakers = [s for s, k in zip(heard.speakers, known, strict=True) if k]
     labels = [x for x, k in zip(heard.labels, known, strict=True) if k]
     lost = right_float - right
@@ -151,6 +161,7 @@ def compare(form: str, judge: Judge, heard: Heard, exact: Answers, found: Answer
         detection_loss_at_far=_loss_at_far(judge, heard, target, exact, found),
         per_label=_by(labels, lost) if labelled else {},
         per_speaker=_by(speakers, lost) if labelled else {},
+        judged_by="accuracy" if labelled else otherwise,
     )
 
 
