@@ -114,13 +114,14 @@ def compared(
     """
     session = cpu_session(float_graph)
     exact = judge.answers(lambda features: run_windows(session, features), heard)
-    found = {}
-    for form, run in target.runners(model).items():
-        few = heard if form == "cpu" else heard.take(np.arange(min(emulated, len(heard))))
-        known = parity.Answers(
-            [part[: len(few)] for part in exact.outputs], exact.scores[: len(few)], exact.decided[: len(few)]
-        )
-        found[form] = parity.compare(form, judge, few, known, judge.answers(run, few, progress))
+    runners = target.runners(model)
+    on_cpu = judge.answers(runners["cpu"], heard, progress)
+    found = {"cpu": parity.compare("cpu", judge, heard, exact, on_cpu, on_cpu)}
+    few = heard.take(np.arange(min(emulated, len(heard))))
+    for form, run in runners.items():
+        if form != "cpu":
+            known = (exact.first(len(few)), judge.answers(run, few, progress), on_cpu.first(len(few)))
+            found[form] = parity.compare(form, judge, few, *known)
     return found
 
 

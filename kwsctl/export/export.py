@@ -165,19 +165,17 @@ def export(
     """
     target = cast(Target, registry.load(TARGETS, target_name))
     packages.check_free(out)
-    chips = options.chips
     if options.precision != "auto" and options.precision not in target.PRECISIONS:
         raise InputError(
             f"{target_name} cannot have the precision {options.precision}.",
             f"Use auto or one of {', '.join(target.PRECISIONS)}.",
         )
     calibration = for_calibration(material.calibration)
-    safe = htp_safe(graphs.window_graph(bundle))
-    request = _request(bundle, safe.model, calibration, material.held_out, chips, options, progress)
-    made = _proven(target, request, material.held_out, options, progress)
+    asked = request(bundle, calibration, material.held_out, options, progress)
+    made = _proven(target, asked, material.held_out, options, progress)
     with packages.whole_folder(out) as folder:
         (folder / target.MODEL).write_bytes(made.choice.content)
-        extras = target.extras(request, folder / target.MODEL, folder)
+        extras = target.extras(asked, folder / target.MODEL, folder)
         stream, about_stream = _stream(bundle, target, calibration, made.choice, folder, options)
         skipped = list(extras.skipped) + ([about_stream] if isinstance(about_stream, str) else [])
         _write_graphs(bundle, folder)
@@ -185,7 +183,7 @@ def export(
             skipped.append("enrolment on the device: the stored clips have other features than this model")
         extras = dataclasses.replace(extras, skipped=tuple(skipped))
         manifest = _manifest(bundle, target_name, target, made.choice, extras, stream, named)
-        report = _report(bundle, request, made, extras, safe.batch_norms, about_stream)
+        report = _report(bundle, asked, made, extras, about_stream)
         write_text(folder / packages.REPORT, json.dumps(report, indent=1, sort_keys=True) + "\n")
         write_text(folder / packages.README, readme.text(manifest, report))
         if part is not None:
@@ -201,25 +199,46 @@ def float_head(bundle: Bundle) -> Head:
     return Head(bundle.labels, bundle.task, weight, bias)
 
 
-def _request(
+def request(
     bundle: Bundle,
-    graph: onnx.ModelProto,
     calibration: Heard,
     held_out: Heard,
-    chips: tuple[Chip, ...],
     options: ExportOptions,
-    progress: Progress,
+    progress: Progress = silent,
 ) -> Request:
-    session = cpu_session(graph)
+    """Prepares what targets are asked.
+
+    Args:
+        bundle: the model.
+        calibration: windows that ranges are taken from.
+        held_out: windows to compare on.
+        options: chips, and how many windows an emulator runs.
+        progress: told what is being done.
+
+    Returns:
+        The safe graph, inputs of the calibration, and what answers are judged by.
+
+    Raises:
+        InputError: an unknown chip.
+    """
+    safe = htp_safe(graphs.window_graph(bundle))
+    session = cpu_session(safe.model)
     head = float_head(bundle)
     if not head.labels:
         known = run_windows(session, calibration.features)[0]
         head = parity.words_head(known, calibration.labels)
     judge = Judge(head, bundle.thresholds, options.seed, is_encoder=not bundle.labels)
     few = held_out.take(np.arange(min(len(held_out), options.emulated)))
-    exact = judge.answers(lambda features: run_windows(session, features), few)
-    feeds = list(calibration.feeds(graphs.FEATURES))
-    return Request(graph, feeds, chips or tuple(CHIPS.values()), judge, few, exact, progress)
+    return Request(
+        graph=safe.model,
+        rewritten=safe.batch_norms,
+        feeds=list(calibration.feeds(graphs.FEATURES)),
+        chips=options.chips or tuple(CHIPS.values()),
+        judge=judge,
+        heard=few,
+        exact=judge.answers(lambda features: run_windows(session, features), few),
+        progress=progress,
+    )
 
 
 def _proven(
@@ -362,7 +381,6 @@ def _report(
     request: Request,
     made: _Made,
     extras: Extras,
-    batch_norms: int,
     stream: Mapping[str, Any] | str,
 ) -> dict[str, Any]:
     counted = cost.graph_cost(request.graph, made.choice.precision)
@@ -374,7 +392,7 @@ def _report(
         "proof": made.proof,
         "verified": extras.verified,
         "skipped": list(extras.skipped),
-        "rewritten_batch_norms": batch_norms,
+        "rewritten_batch_norms": request.rewritten,
         "macs": architecture.count_macs(bundle.model(), bundle.n_frames),
         "weight_bytes": counted.weight_bytes,
         "activation_peak_bytes": counted.activation_peak_bytes,

@@ -2,8 +2,9 @@
 
 A batch normalization that no convolution precedes (sub-spectral normalization, Chang et al. 2021) is placed
 on the HTP like any other node and computed wrongly once quantized, while ONNX Runtime on a CPU computes the
-same file rightly. As a multiplication and an addition it is right on both. `hazards` finds what was not
-rewritten.
+same file rightly. As a multiplication and an addition it is right on both. A product with a constant matrix on the
+left (the cosine transform of `dscnn`) does not fit on the smallest HTPs, the same numbers as a convolution do.
+`hazards` finds what was not rewritten.
 """
 
 from __future__ import annotations
@@ -32,11 +33,13 @@ class Rewritten:
         model: the graph.
         batch_norms: normalizations that became a multiplication and an addition.
         identities: copies of constants that were folded.
+        products: products with a constant on the left that became convolutions.
     """
 
     model: onnx.ModelProto
     batch_norms: int
     identities: int
+    products: int
 
 
 def htp_safe(model: onnx.ModelProto) -> Rewritten:
@@ -51,15 +54,15 @@ def htp_safe(model: onnx.ModelProto) -> Rewritten:
     identities = sum(node.op_type == "Identity" for node in model.graph.node)
     folded = _folded(model)
     constants = {i.name: numpy_helper.to_array(i) for i in folded.graph.initializer}
-    nodes, added, batch_norms = [], [], 0
+    nodes, added, done = [], [], {"BatchNormalization": 0, "MatMul": 0}
     for node in folded.graph.node:
-        if node.op_type != "BatchNormalization" or not all(name in constants for name in node.input[1:5]):
+        found = _rewritten(folded, node, constants)
+        if found is None:
             nodes.append(node)
             continue
-        pair, weights = _scale_and_shift(node, constants, _rank(folded, node.input[0]))
-        nodes += pair
-        added += weights
-        batch_norms += 1
+        nodes += found[0]
+        added += found[1]
+        done[node.op_type] += 1
     graph = folded.graph
     del graph.node[:]
     graph.node.extend(nodes)
@@ -67,7 +70,7 @@ def htp_safe(model: onnx.ModelProto) -> Rewritten:
     _drop_unused(graph)
     del folded.metadata_props[:]  # the quantizer's preprocessing fails on models that have them
     onnx.checker.check_model(folded)
-    return Rewritten(folded, batch_norms, identities)
+    return Rewritten(folded, done["BatchNormalization"], identities, done["MatMul"])
 
 
 def hazards(model: onnx.ModelProto) -> tuple[str, ...]:
@@ -87,6 +90,8 @@ def hazards(model: onnx.ModelProto) -> tuple[str, ...]:
             found.append(f"{name}: a stand-alone batch normalization is computed wrongly on the HTP")
         if node.op_type == "Identity" and node.input[0] in constants:
             found.append(f"{name}: a copied constant keeps the bias behind it from being quantized")
+        if node.op_type == "MatMul" and node.input[0] in constants:
+            found.append(f"{name}: a constant matrix on the left does not fit on the smallest HTPs")
         if node.op_type in ("STFT", "Log", "Exp"):
             found.append(f"{name}: {node.op_type} loses its precision when quantized; keep it in the front end")
     return tuple(found)
@@ -122,6 +127,20 @@ def _folded(model: onnx.ModelProto) -> onnx.ModelProto:
     del folded.opset_import[:]  # ONNX Runtime names every domain that it knows
     folded.opset_import.extend(kept)
     return onnx.shape_inference.infer_shapes(folded)
+
+
+def _rewritten(
+    model: onnx.ModelProto, node: onnx.NodeProto, constants: Constants
+) -> tuple[list[onnx.NodeProto], list[onnx.TensorProto]] | None:
+    """Gives what takes the place of a node, and its constants; None if the node may stay."""
+    if node.op_type == "BatchNormalization" and all(name in constants for name in node.input[1:5]):
+        return _scale_and_shift(node, constants, _rank(model, node.input[0]))
+    if node.op_type == "MatMul" and node.input[0] in constants and _rank(model, node.input[1]) == 3:
+        matrix = constants[node.input[0]]
+        if matrix.ndim == 2:  # [M, K] @ [B, K, T]
+            kernel = numpy_helper.from_array(np.ascontiguousarray(matrix[:, :, None]), f"{node.name}_kernel")
+            return [helper.make_node("Conv", [node.input[1], kernel.name], list(node.output), node.name)], [kernel]
+    return None
 
 
 def _scale_and_shift(

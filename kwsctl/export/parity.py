@@ -37,6 +37,7 @@ class Compared:
         loss: float accuracy less accuracy, in points.
         loss_ci95: 95 % interval of the loss, by bootstrap over speakers, in points.
         agreement: share of windows that get the same answer as from the float model.
+        agreement_cpu: share of windows that get the same answer as from the same file on the CPU.
         error: mean absolute difference of the embedding's entries to the float ones.
         cosine: mean cosine of the embedding to the float one.
         voice_cosine: the same for the voice; None without one.
@@ -56,6 +57,7 @@ class Compared:
     loss: float | None
     loss_ci95: tuple[float, float] | None
     agreement: float
+    agreement_cpu: float
     error: float
     cosine: float
     voice_cosine: float | None
@@ -89,6 +91,10 @@ class Answers:
     scores: NDArray[np.float32] = field(repr=False)
     decided: NDArray[np.int64] = field(repr=False)
 
+    def first(self, n: int) -> Answers:
+        """Keeps the answers to the first windows."""
+        return Answers([part[:n] for part in self.outputs], self.scores[:n], self.decided[:n])
+
 
 @dataclass(frozen=True, eq=False)
 class Judge:
@@ -117,7 +123,9 @@ class Judge:
         return Answers(outputs, scores, decisions(scores, self.head, self.thresholds))
 
 
-def compare(form: str, judge: Judge, heard: Heard, exact: Answers, found: Answers) -> Compared:
+def compare(
+    form: str, judge: Judge, heard: Heard, exact: Answers, found: Answers, on_cpu: Answers
+) -> Compared:
     """Compares one form with the float model.
 
     Args:
@@ -126,6 +134,7 @@ def compare(form: str, judge: Judge, heard: Heard, exact: Answers, found: Answer
         heard: N windows.
         exact: answers of the float model.
         found: answers of the form.
+        on_cpu: answers of the same file on the CPU.
 
     Returns:
         All figures.
@@ -154,6 +163,7 @@ def compare(form: str, judge: Judge, heard: Heard, exact: Answers, found: Answer
         loss=100 * float(lost.mean()) if labelled else None,
         loss_ci95=interval,
         agreement=agreement(exact, found),
+        agreement_cpu=agreement(on_cpu, found),
         error=distance(exact, found),
         cosine=_cosine(exact.outputs[0], found.outputs[0]),
         voice_cosine=_cosine(exact.outputs[1], found.outputs[1]) if len(found.outputs) > 1 else None,

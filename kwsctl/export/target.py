@@ -26,6 +26,7 @@ class Request:
 
     Attributes:
         graph: of one window, in float, safe on the HTP.
+        rewritten: batch normalizations that were rewritten for that.
         feeds: inputs of the calibration.
         chips: to compile for.
         judge: head and thresholds.
@@ -35,6 +36,7 @@ class Request:
     """
 
     graph: onnx.ModelProto = field(repr=False)
+    rewritten: int
     feeds: Sequence[Feed] = field(repr=False)
     chips: tuple[Chip, ...]
     judge: Judge
