@@ -39,8 +39,8 @@ EXTRAS = {
     "espeakng_loader": ("espeak", "832 formant voices of the synthetic recipe (GPL-3.0-or-later)"),
     "onnxruntime_qnn": (
         "snapdragon",
-        "context binaries and the emulator of `kwsctl export --target snapdragon`; proprietary, not to be passed "
-        "on by itself, and its licence advises against identifying people by it",
+        "context binaries and the emulator of `kwsctl export --target snapdragon`; proprietary, not to be "
+        "passed on by itself, and its licence advises against identifying people by it",
     ),
     "pymicro_wakeword": ("peers", "side-by-side benchmarks"),
     "pyopen_wakeword": ("peers", "side-by-side benchmarks"),
@@ -60,8 +60,10 @@ def diagnose(home: Path, shipped_bundle: Callable[[], Path]) -> tuple[Finding, .
     """
     return (
         _python(),
-        *(_needed(probe)
-            for probe in (_torch, _torchaudio, _soundfile, _scikit_learn, _onnxruntime, _py_nanotts)),
+        *(
+            _needed(probe)
+            for probe in (_torch, _torchaudio, _soundfile, _scikit_learn, _onnxruntime, _py_nanotts)
+        ),
         *(_extra(module, *about) for module, about in EXTRAS.items()),
         _accelerator(),
         _home(home),
@@ -109,7 +111,9 @@ def _onnxruntime() -> Finding:
     from kwsctl.export.running import cpu_session
 
     cpu_session(head_graph("wake"))
-    return Finding("onnxruntime", "works", f"{onnxruntime.__version__}, onnx {_version('onnx')}: runs a graph")
+    return Finding(
+        "onnxruntime", "works", f"{onnxruntime.__version__}, onnx {_version('onnx')}: runs a graph"
+    )
 
 
 def _soundfile() -> Finding:

@@ -21,10 +21,10 @@ from kwsctl.bench.people import People
 from kwsctl.bundle import Bundle
 from kwsctl.data.store import ClipStore
 from kwsctl.export import choosing, heard, htp, packaged
-from kwsctl.export import export as exports
 from kwsctl.export.chips import CHIPS, of_arch
-from kwsctl.export.export import ExportOptions, Material
+from kwsctl.export.export import Material, export
 from kwsctl.export.parity import Compared
+from kwsctl.export.proving import ExportOptions, request
 from kwsctl.export.running import cpu_session, run_windows
 from kwsctl.export.target import Request
 from kwsctl.export.targets import snapdragon
@@ -121,14 +121,12 @@ def export_bench(
         draw = numpy_generator(options.seed, "export")
         held_out = heard.from_store(bundle, store, options.split, draw)
         calibration = heard.from_store(bundle, store, "train", draw, most=heard.MOST_CALIBRATION)
-        request = exports.request(bundle, calibration, held_out, ExportOptions(emulated=options.emulated))
+        asked = request(bundle, calibration, held_out, ExportOptions(emulated=options.emulated))
         found: list[ExportRow] = []
         for precision in options.precisions:
             free = not any(row.chosen for row in found)
-            found.append(_row(bundle, request, held_out, precision, options, free))
-            progress(
-                number * len(options.precisions) + len(found), len(bundles) * len(options.precisions)
-            )
+            found.append(_row(bundle, asked, held_out, precision, options, free))
+            progress(number * len(options.precisions) + len(found), len(bundles) * len(options.precisions))
         rows += found
     return tuple(rows)
 
@@ -166,7 +164,7 @@ def quantized_enrolment(
             else:
                 options = ExportOptions(precision=precision, max_loss=100.0, stream=False)  # type: ignore[arg-type]
                 material = Material(calibration, held_out, None)
-                made = exports.export(
+                made = export(
                     people.base, "onnx", material, Path(folder) / "package", options, named="encoder"
                 )
                 heard_by = dataclasses.replace(people, base=packaged.load(made.package))
@@ -189,7 +187,7 @@ def _row(
         model = Path(place) / snapdragon.MODEL
         model.write_bytes(snapdragon.convert(request.graph, request.feeds, one, ()))
         forms = choosing.compared(
-            snapdragon,  # type: ignore[arg-type]  # a module in the place of its protocol
+            snapdragon,
             request.judge, request.graph, held_out, model, options.emulated, silent,
         )  # fmt: skip
         faults = [fault for form in forms.values() if (fault := choosing.over(form, options.max_loss))]

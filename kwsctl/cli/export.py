@@ -13,7 +13,8 @@ from kwsctl.home import home as home_folder
 
 if TYPE_CHECKING:
     from kwsctl.bundle import Bundle
-    from kwsctl.export.export import ExportOptions, Material
+    from kwsctl.export.export import Material
+    from kwsctl.export.proving import ExportOptions
 
 
 def export_command(
@@ -23,7 +24,9 @@ def export_command(
     user: Annotated[str | None, typer.Option(help="Export this person's model.")] = None,
     soc: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME", help="Chip to compile for, such as SM8650; repeatable.", show_default="all known"),
+        typer.Option(
+            metavar="NAME", help="Chip to compile for, such as SM8650; repeatable.", show_default="all known"
+        ),
     ] = None,
     precision: Annotated[
         str | None,
@@ -35,7 +38,9 @@ def export_command(
     ] = None,
     data: Annotated[
         Path | None,
-        typer.Option(help="Manifest to calibrate with and to compare on.", show_default="stored clips of others"),
+        typer.Option(
+            help="Manifest to calibrate with and to compare on.", show_default="stored clips of others"
+        ),
     ] = None,
     split: Annotated[str, typer.Option(help="Split of --data to compare on; others calibrate.")] = "test",
     passphrase: secrets.Passphrase = False,
@@ -50,7 +55,8 @@ def export_command(
 
     Example: `kwsctl export --target snapdragon --soc SM8650 --data clips/manifest.csv --out package`
     """
-    from kwsctl.export.export import ExportOptions, export
+    from kwsctl.export.export import export
+    from kwsctl.export.proving import ExportOptions
     from kwsctl.options import resolve
     from kwsctl.report.export_tables import export_table
 
@@ -93,7 +99,9 @@ def _shared(model: Path | None, home: Path) -> tuple[Bundle, str]:
 def _base_of(name: str, model: Path | None) -> tuple[Bundle, str]:
     from kwsctl import bundle
 
-    return (parameters.base_named(name), name) if model is None else (bundle.load(model), str(model.resolve()))
+    return (
+        (parameters.base_named(name), name) if model is None else (bundle.load(model), str(model.resolve()))
+    )
 
 
 def _material(bundle: Bundle, data: Path | None, split: str, home: Path, options: ExportOptions) -> Material:
@@ -125,4 +133,6 @@ def _material(bundle: Bundle, data: Path | None, split: str, home: Path, options
             f"The data has only the split {split!r}: nothing is left to calibrate with.",
             "Give a manifest with another split, too, or leave --data out.",
         )
-    return Material(heard.from_store(bundle, store, others[0], draw, most=heard.MOST_CALIBRATION), held_out, negatives)
+    return Material(
+        heard.from_store(bundle, store, others[0], draw, most=heard.MOST_CALIBRATION), held_out, negatives
+    )

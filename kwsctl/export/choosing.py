@@ -75,7 +75,8 @@ def choose(
         The first that loses no more than allowed; of those that all do, the one that loses least.
     """
     tried: dict[str, dict[str, Any]] = {}
-    reasons, candidates = [], []
+    reasons: list[str] = []
+    candidates: list[tuple[float, int, Precision, bytes]] = []
     for one in asked:
         wide = sensitive(request.graph, request.feeds) if one == "mixed" else ()
         content = target.convert(request.graph, request.feeds, one, wide)
@@ -132,4 +133,3 @@ def _figures(
         path = Path(folder) / target.MODEL
         path.write_bytes(content)
         return compared(target, request.judge, request.graph, heard, path, emulated, request.progress)
-

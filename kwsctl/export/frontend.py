@@ -1,7 +1,7 @@
 """The front end as an ONNX graph: log-mel energies by two matrix products, the numbers that training saw.
 
-Frames are cut, multiplied by the Hann window, transformed by a discrete Fourier transform written as a matrix,
-and summed in mel bands. The products are in double precision: a transform of many terms in single precision
+Frames are cut, multiplied by the Hann window, transformed by a discrete Fourier transform as a matrix, and
+summed in mel bands. The products are in double precision: a transform of many terms in single precision
 spreads the rounding errors of a loud tone over the quiet bands, a thousandth in the logarithm. The matrix
 consists of one turn of a cosine, looked up, so that the file is small. The graph is never quantized:
 exponents and logarithms lose what quiet bands hold. It takes any number of samples, so that it serves whole

@@ -11,6 +11,8 @@ holding the others: the softmax then is the logistic loss of the row against the
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
@@ -79,7 +81,7 @@ def head_step_graph(task: str) -> onnx.ModelProto:
         *_moved(BIAS),
         *_loss(task),
     ]
-    constants = {
+    constants: dict[str, np.ndarray[Any, Any]] = {
         "two": np.array(2, np.float32),
         "first": np.array([0], np.int64),
         "last": np.array([1], np.int64),

@@ -6,15 +6,17 @@ measured here is numbers, never time: the emulator is a hundred times slower tha
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
+import os
 import platform
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import onnx
 import onnxruntime as ort
 from onnx import helper
@@ -25,7 +27,8 @@ from kwsctl.export.chips import Chip, chip
 PROVIDER = "QNNExecutionProvider"
 INSTALL = 'pip install "kwsctl[snapdragon]"'
 WORDING = (
-    "compiled for and numerically verified on Qualcomm's x86 HTP emulator; device latency and power not measured"
+    "compiled for and numerically verified on Qualcomm's x86 HTP emulator; "
+    "device latency and power not measured"
 )
 
 
@@ -72,7 +75,8 @@ def session(model: Path, at: Chip, **options: str) -> Any:
     chosen = _session_options(at, options, allow_cpu=False)
     chosen.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
     try:
-        opened = ort.InferenceSession(str(model), sess_options=chosen)
+        with _talking_to_stderr():
+            opened = ort.InferenceSession(str(model), sess_options=chosen)
     except Exception as error:  # ONNX Runtime's errors have no common class
         raise DeviceError(
             f"{model.name} cannot be wholly on the HTP of {at.part}: {str(error).splitlines()[0]}",
@@ -101,8 +105,9 @@ def off_the_htp(model: Path, at: Chip) -> tuple[str, ...]:
     chosen.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
     chosen.log_severity_level = 4
     try:
-        opened = ort.InferenceSession(str(model), sess_options=chosen)
-    except Exception:  # noqa: BLE001  # only explains another error
+        with _talking_to_stderr():
+            opened = ort.InferenceSession(str(model), sess_options=chosen)
+    except Exception:  # only explains another error
         return ()
     return tuple(
         sorted(
@@ -138,7 +143,8 @@ def compile_context(model: Path, out: Path, at: Chip) -> dict[str, Any]:
             embed_compiled_data_into_model=True,
             flags=ort.OrtCompileApiFlags.ERROR_IF_NO_NODES_COMPILED,
         )
-        compiler.compile_to_file(str(out))
+        with _talking_to_stderr():
+            compiler.compile_to_file(str(out))
     except Exception as error:  # ONNX Runtime's errors have no common class
         raise DeviceError(f"{model.name} does not compile for {at.part}: {error}") from None
     made = onnx.load(out)
@@ -198,12 +204,12 @@ def _write(what: str, model: Path, out: Path, at: Chip) -> None:
     with tempfile.TemporaryDirectory() as folder:
         if what == "dlc":
             backend = str(Path(qnn.LIB_DIR_FULL_PATH) / "libQnnIr.so")
-            session(
-                model, at, dump_qnn_ir_dlc="1", dump_qnn_ir_dlc_dir=folder, qnn_ir_backend_path=backend
-            )
+            session(model, at, dump_qnn_ir_dlc="1", dump_qnn_ir_dlc_dir=folder, qnn_ir_backend_path=backend)
         else:
             session(model, at, enable_framework_op_trace="1", framework_op_trace_dir=folder)
-        made = sorted(p for p in Path(folder).rglob("*") if p.suffix == (".dlc" if what == "dlc" else ".json"))
+        made = sorted(
+            p for p in Path(folder).rglob("*") if p.suffix == (".dlc" if what == "dlc" else ".json")
+        )
         out.write_bytes(made[0].read_bytes())
 
 
@@ -226,13 +232,27 @@ def _session_options(at: Chip, more: dict[str, str], *, allow_cpu: bool) -> Any:
     return chosen
 
 
+@contextlib.contextmanager
+def _talking_to_stderr() -> Iterator[None]:
+    """Sends what the libraries print on stdout to stderr: stdout holds results only."""
+    sys.stdout.flush()
+    kept = os.dup(1)
+    try:
+        os.dup2(2, 1)
+        yield
+    finally:
+        os.dup2(kept, 1)
+        os.close(kept)
+
+
 def _devices() -> tuple[Any, list[Any]]:
     if reason := missing():
         raise DeviceError(f"{reason}.", how_to_get())
     import onnxruntime_qnn as qnn
 
     try:
-        ort.register_execution_provider_library(PROVIDER, qnn.get_library_path())
+        with _talking_to_stderr():
+            ort.register_execution_provider_library(PROVIDER, qnn.get_library_path())
     except Exception as error:  # ONNX Runtime's errors have no common class
         if "already registered" not in str(error):
             raise DeviceError(f"Qualcomm's libraries do not load: {error}.", how_to_get()) from None

@@ -2,8 +2,8 @@
 
 A batch normalization that no convolution precedes (sub-spectral normalization, Chang et al. 2021) is placed
 on the HTP like any other node and computed wrongly once quantized, while ONNX Runtime on a CPU computes the
-same file rightly. As a multiplication and an addition it is right on both. A product with a constant matrix on the
-left (the cosine transform of `dscnn`) does not fit on the smallest HTPs, the same numbers as a convolution do.
+same file rightly. As a multiplication and an addition it is right on both. A product with a constant matrix
+on the left (the cosine transform of `dscnn`) does not fit on the smallest HTPs; as a convolution it does.
 `hazards` finds what was not rewritten.
 """
 
@@ -93,7 +93,9 @@ def hazards(model: onnx.ModelProto) -> tuple[str, ...]:
         if node.op_type == "MatMul" and node.input[0] in constants:
             found.append(f"{name}: a constant matrix on the left does not fit on the smallest HTPs")
         if node.op_type in ("STFT", "Log", "Exp"):
-            found.append(f"{name}: {node.op_type} loses its precision when quantized; keep it in the front end")
+            found.append(
+                f"{name}: {node.op_type} loses its precision when quantized; keep it in the front end"
+            )
     return tuple(found)
 
 
@@ -139,7 +141,9 @@ def _rewritten(
         matrix = constants[node.input[0]]
         if matrix.ndim == 2:  # [M, K] @ [B, K, T]
             kernel = numpy_helper.from_array(np.ascontiguousarray(matrix[:, :, None]), f"{node.name}_kernel")
-            return [helper.make_node("Conv", [node.input[1], kernel.name], list(node.output), node.name)], [kernel]
+            return [helper.make_node("Conv", [node.input[1], kernel.name], list(node.output), node.name)], [
+                kernel
+            ]
     return None
 
 

@@ -12,8 +12,8 @@ from torch import Tensor
 
 from kwsctl.bundle import Bundle, Delta
 from kwsctl.errors import ProfileError
-from kwsctl.export.export import float_head
 from kwsctl.export.personal import Part
+from kwsctl.export.proving import float_head
 from kwsctl.personal import profile as profiles
 from kwsctl.personal.person import Keyword, Profile
 

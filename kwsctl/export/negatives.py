@@ -1,4 +1,4 @@
-"""Embeddings of other people's words, by the exported model itself: what an enrolment on the device fits against.
+"""Embeddings of other people's words, by the exported model itself: what an enrolment there fits against.
 
 A half is for learning. The other half is judged by, as words pass through the window (see
 `learning/enrolment_trials.py`), so that thresholds hold for a stream.
@@ -82,9 +82,7 @@ def read_negatives(package: Package) -> Others:
     """
     path = package.folder / NEGATIVES
     if not path.is_file():
-        raise BundleError(
-            f"{package.folder} holds no stored clips of other people to enrol against.", REMEDY
-        )
+        raise BundleError(f"{package.folder} holds no stored clips of other people to enrol against.", REMEDY)
     try:
         with safetensors.safe_open(path, framework="numpy") as file:
             labels = json.loads((file.metadata() or {})["kwsctl"])

@@ -1,6 +1,6 @@
 """The package: a folder that holds all that a device needs, with a manifest that vouches for each file.
 
-It is written into a temporary folder beside its place and renamed when it is whole. Reading it needs no torch.
+It is written into a temporary folder beside its place, renamed when it is whole. Reading it needs no torch.
 """
 
 from __future__ import annotations

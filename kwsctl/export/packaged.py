@@ -71,7 +71,7 @@ class PackagedBundle(PersonalBundle):
     package: Package | None = None
 
     @property
-    def sha256(self) -> str:  # type: ignore[override]  # of the file there, of what stands for it here
+    def sha256(self) -> str:
         """Identity: that of the package with this head."""
         tensors = [self.weights[name].numpy().tobytes() for name in ("head.weight", "head.bias")]
         labels = "\n".join(self.labels).encode("utf-8")
@@ -100,7 +100,9 @@ class PackagedBundle(PersonalBundle):
         Raises:
             BundleError: always.
         """
-        raise BundleError("An exported package cannot be saved as a bundle.", "Use the bundle it was made from.")
+        raise BundleError(
+            "An exported package cannot be saved as a bundle.", "Use the bundle it was made from."
+        )
 
     @property
     def _package(self) -> Package:

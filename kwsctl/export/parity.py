@@ -140,10 +140,8 @@ def compare(
         All figures.
     """
     target = np.array([target_index(label, judge.head.labels) for label in heard.labels])
-    if judge.head.task == "wake":
-        known = np.ones(len(heard), dtype=bool)  # not to fire is the right answer to other words
-    else:
-        known = target >= 0
+    # Of a wake word, not to fire is the right answer to other words.
+    known = np.ones(len(heard), dtype=bool) if judge.head.task == "wake" else target >= 0
     right, right_float = ((a.decided == target)[known].astype(float) for a in (found, exact))
     labelled = bool(known.any()) and bool((target >= 0).any())
     otherwise = "cosine" if judge.is_encoder else "agreement"
@@ -190,9 +188,7 @@ def _cosine(one: NDArray[np.float32], other: NDArray[np.float32]) -> float:
     return float(((one * other).sum(axis=1) / np.maximum(lengths, 1e-12)).mean())
 
 
-def _detection_loss(
-    judge: Judge, target: NDArray[np.int64], exact: Answers, found: Answers
-) -> float | None:
+def _detection_loss(judge: Judge, target: NDArray[np.int64], exact: Answers, found: Answers) -> float | None:
     """Calls that the float model detects at its thresholds, less those that the form does, in points."""
     labels = judge.head.labels
     limits = np.array([judge.thresholds.get(label, np.nan) for label in labels])

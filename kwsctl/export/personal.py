@@ -117,7 +117,9 @@ def from_bytes(content: bytes, what: str) -> Part:
         length = int.from_bytes(content[:8], "little")
         header = json.loads(json.loads(content[8 : 8 + length])["__metadata__"]["kwsctl"])
         if int(header["format"]) > FORMAT or header["kind"] != "person":
-            raise ProfileError(f"{what} is a {header['kind']} of format {header['format']}.", "Upgrade kwsctl.")
+            raise ProfileError(
+                f"{what} is a {header['kind']} of format {header['format']}.", "Upgrade kwsctl."
+            )
         if header.pop("sha256") != _digest(header, tensors):
             raise ValueError("its content does not match its digest")
         head = Head(tuple(header["labels"]), header["task"], tensors["head.weight"], tensors["head.bias"])

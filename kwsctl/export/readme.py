@@ -47,9 +47,11 @@ def text(manifest: Manifest, report: Mapping[str, Any]) -> str:
         "## Files",
         "",
         f"- `{manifest.model}`: features [1, {spec.mel_bins}, {manifest.n_frames}] to embedding "
-        f"[1, {manifest.embedding_size}]" + (f" and voice [1, {manifest.voice_size}]" if manifest.voice_size else ""),
+        f"[1, {manifest.embedding_size}]"
+        + (f" and voice [1, {manifest.voice_size}]" if manifest.voice_size else ""),
         *(f"- `{name}`: {role}" for name, role in ROLES.items() if _is_there(name, manifest, report)),
-        "- `personal/NAME.person`: what one person added: head, thresholds, voice; sealed where a passphrase is set",
+        "- `personal/NAME.person`: what one person added: head, thresholds, voice; sealed where a passphrase "
+        "is set",
         "- `manifest.json`: labels, thresholds, features, and the sha256 of every file",
         "",
         "## Running it",
@@ -62,8 +64,8 @@ def text(manifest: Manifest, report: Mapping[str, Any]) -> str:
         "after a detection.",
         "",
         *_stream(manifest),
-        "`kwsctl evaluate --model FOLDER --data MANIFEST` measures the package; `kwsctl enroll --model FOLDER "
-        "CLIPS --user NAME --keyword WORD` enrols on it, without torch.",
+        "`kwsctl evaluate --model FOLDER --data MANIFEST` measures the package; `kwsctl enroll --model "
+        "FOLDER CLIPS --user NAME --keyword WORD` enrols on it, without torch.",
         "",
     ]
     return "\n".join(parts)

@@ -26,7 +26,8 @@ def export_table(found: Exported) -> RenderableType:
     table.add_row("Precision", f"{found.precision}: {found.why}")
     table.add_row("Verified", found.verified)
     table.add_row(
-        "Cost", f"{found.macs:,} MACs a window, {found.activation_peak_bytes / 1024:.1f} KB of activations at once"
+        "Cost",
+        f"{found.macs:,} MACs a window, {found.activation_peak_bytes / 1024:.1f} KB of activations at once",
     )
     contexts = {n: size for n, size in found.files.items() if n.startswith("context.")}
     for name, size in found.files.items():
@@ -90,11 +91,25 @@ def bench_table(found: ExportBench) -> RenderableType:
         for name in names:
             accuracy.add_column(name, justify="left" if name in names[:3] else "right")
         sizes = Table(box=None, pad_edge=False)
-        for name in ("model", "precision", "QDQ, KB", ".dlc, KB", "contexts, KB", "chips", "on the HTP", "CPU time"):
+        for name in (
+            "model",
+            "precision",
+            "QDQ, KB",
+            ".dlc, KB",
+            "contexts, KB",
+            "chips",
+            "on the HTP",
+            "CPU time",
+        ):
             sizes.add_column(name, justify="left" if name in names[:2] else "right")
         for row in found.rows:
             _add(row, accuracy, sizes)
-        parts += [accuracy, "", sizes, "* what auto takes; CPU time: of the quantized graph over the float one's"]
+        parts += [
+            accuracy,
+            "",
+            sizes,
+            "* what auto takes; CPU time: of the quantized graph over the float one's",
+        ]
     if found.enrolment:
         parts += ["", _enrolment_table(found)]
     return Group(*parts)
@@ -125,7 +140,8 @@ def _add(row: ExportRow, accuracy: Table, sizes: Table) -> None:
 
 def _enrolment_table(found: ExportBench) -> Table:
     first = next(iter(found.enrolment.values()))
-    title = f"Enrolled on the encoder: {first.method}, {first.shots} clips, {first.people} people, {first.words} words"
+    size = f"{first.people} people, {first.words} words"
+    title = f"Enrolled on the encoder: {first.method}, {first.shots} clips, {size}"
     table = Table(title=title, title_justify="left", box=None, pad_edge=False)
     for name in ("encoder", "trials", "EER, %", "found at 1 %, %"):
         table.add_column(name, justify="left" if name in ("encoder", "trials") else "right")

@@ -24,7 +24,9 @@ def missing() -> str:
     return ""
 
 
-def convert(graph: onnx.ModelProto, feeds: Sequence[Feed], precision: Precision, wide: Sequence[str]) -> bytes:
+def convert(
+    graph: onnx.ModelProto, feeds: Sequence[Feed], precision: Precision, wide: Sequence[str]
+) -> bytes:
     """Makes the model file.
 
     Args:
@@ -69,4 +71,6 @@ def extras(request: Request, model: Path, folder: Path) -> Extras:
     Returns:
         What was verified.
     """
-    return Extras(verified="numerically verified with ONNX Runtime on an x86 CPU; device latency not measured")
+    return Extras(
+        verified="numerically verified with ONNX Runtime on an x86 CPU; device latency not measured"
+    )

@@ -1,8 +1,8 @@
 """Snapdragon: a graph for the HTP of Qualcomm's chips, proven on the emulator, and compiled per chip.
 
 Being placed on the HTP is not being computed rightly there: a graph may sit on it to the last node and be
-destroyed. So a form with sixteen-bit activations, in which a healthy graph gives on the HTP what it gives on a
-CPU, is compared first; then the form that ships.
+destroyed. So a form with sixteen-bit activations, in which a healthy graph gives on the HTP what it gives on
+a CPU, is compared first; then the form that ships.
 """
 
 from __future__ import annotations
@@ -40,7 +40,9 @@ def missing() -> str:
     return htp.missing()
 
 
-def convert(graph: onnx.ModelProto, feeds: Sequence[Feed], precision: Precision, wide: Sequence[str]) -> bytes:
+def convert(
+    graph: onnx.ModelProto, feeds: Sequence[Feed], precision: Precision, wide: Sequence[str]
+) -> bytes:
     """Makes the model file.
 
     Args:
@@ -100,8 +102,8 @@ def verify(request: Request, model: Path) -> Mapping[str, Any]:
     }  # fmt: skip
     if agreed < STRUCTURE_AGREEMENT:
         raise ParityError(
-            f"On the HTP (v{STRUCTURE_ARCH}, w8a16) only {agreed:.1%} of {len(request.heard)} windows get the "
-            f"answer of the same file on a CPU, where {STRUCTURE_AGREEMENT:.0%} would be healthy.",
+            f"On the HTP (v{STRUCTURE_ARCH}, w8a16) only {agreed:.1%} of {len(request.heard)} windows get "
+            f"the answer of the same file on a CPU, where {STRUCTURE_AGREEMENT:.0%} would be healthy.",
             "An operator of this network is computed otherwise on the HTP; see docs/export.md.",
         )
     spread = float(request.exact.outputs[0].std())
