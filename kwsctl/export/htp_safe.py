@@ -83,6 +83,7 @@ def hazards(model: onnx.ModelProto) -> tuple[str, ...]:
         One sentence per hazard; none if the graph is safe.
     """
     constants = {i.name for i in model.graph.initializer}
+    constants |= {node.output[0] for node in model.graph.node if node.op_type == "Constant"}
     found = []
     for node in model.graph.node:
         name = node.name or (node.output[0] if node.output else "?")

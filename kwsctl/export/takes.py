@@ -106,7 +106,10 @@ def rearranged(takes: Sequence[Take], count: int, draw: np.random.Generator) -> 
         pieces = min(int(draw.choice(PIECES)), (last - first) // SHORTEST_FRAMES)
         if pieces < 2:  # one piece has no other order
             pieces, first, last = 2, 0, wide.shape[1]
-        cuts = np.linspace(first, last, pieces + 1).round().astype(int)
+        even = np.linspace(first, last, pieces + 1)
+        sway = (last - first) / pieces / 4
+        even[1:-1] += draw.uniform(-sway, sway, pieces - 1)
+        cuts = even.round().astype(int)
         order = draw.permutation(pieces)
         if (np.diff(order) == 1).all():
             order = order[::-1]

@@ -53,7 +53,9 @@ def keyword_material() -> Material:
     )
 
 
-def exported(out: Path, bundle: Bundle, material: Material, target: str = "onnx", **options: object) -> Exported:
+def exported(
+    out: Path, bundle: Bundle, material: Material, target: str = "onnx", **options: object
+) -> Exported:
     """Exports with few windows for emulators."""
     chosen = ExportOptions(**{"emulated": 20, **options})  # type: ignore[arg-type]
     return export(bundle, target, material, out, chosen, named="toy.safetensors")

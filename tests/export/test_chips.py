@@ -7,7 +7,7 @@ import pytest
 from kwsctl.errors import InputError
 from kwsctl.export.chips import BY_ARCH, CHIPS, chip, of_arch
 
-ASKED = "sm8350 sm8450 sm8550 sm8650 sm8750 sm8850 sc8380xp qcs6490".split()
+ASKED = ["sm8350", "sm8450", "sm8550", "sm8650", "sm8750", "sm8850", "sc8380xp", "qcs6490"]
 
 
 def test_the_chips_of_the_last_years_are_there_with_different_numbers() -> None:
@@ -23,7 +23,8 @@ def test_a_chip_goes_by_many_names(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "near"), [("SM8651", "sm8650"), ("8 gen 4", "8 gen"), ("sc8380", "sc8380xp"), ("QCS6940", "qcs6490")]
+    ("name", "near"),
+    [("SM8651", "sm8650"), ("8 gen 4", "8 gen"), ("sc8380", "sc8380xp"), ("QCS6940", "qcs6490")],
 )
 def test_a_wrong_name_is_refused_with_the_nearest(name: str, near: str) -> None:
     with pytest.raises(InputError, match=rf"Did you mean '{near}"):

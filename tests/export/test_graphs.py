@@ -21,11 +21,19 @@ def test_a_window_has_the_numbers_of_torch_and_a_static_shape(name: str) -> None
     bundle, x = untrained(name), windows(3)
     safe = htp_safe(graphs.window_graph(bundle)).model
     assert not hazards(safe)
-    dims = [d.dim_value for value in (*safe.graph.input, *safe.graph.output) for d in value.type.tensor_type.shape.dim]
+    dims = [
+        d.dim_value
+        for value in (*safe.graph.input, *safe.graph.output)
+        for d in value.type.tensor_type.shape.dim
+    ]
     assert all(dims)
     model = bundle.model()
     with torch.no_grad():
-        wanted = model.both(torch.from_numpy(x)) if graphs.has_voice(model) else (model.embed(torch.from_numpy(x)),)
+        wanted = (
+            model.both(torch.from_numpy(x))
+            if graphs.has_voice(model)
+            else (model.embed(torch.from_numpy(x)),)
+        )
     for one, other in zip(run_windows(cpu_session(safe), x), wanted, strict=True):
         np.testing.assert_allclose(one, other.numpy(), atol=1e-4)
 
@@ -40,9 +48,9 @@ def test_a_stream_with_explicit_state_has_the_numbers_of_the_streaming_form(name
     assert isinstance(found, graphs.StreamGraph)
     safe = htp_safe(found.model).model
     assert not hazards(safe)
-    x = windows(1, 32 * found.chunk_frames)[0]
+    x = windows(1, 20 * found.chunk_frames)[0]
     got = StreamRunner(cpu_session(safe), found.after_silence, found.chunk_frames).run(x)
-    assert len(got) == 32 * found.scores
+    assert len(got) == 20 * found.scores
     model = bundle.model()
     stream = module.stream(model, bundle.n_frames)
     silent_frames = 500 // found.chunk_frames * found.chunk_frames
