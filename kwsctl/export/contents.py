@@ -13,7 +13,7 @@ import safetensors.numpy
 
 from kwsctl import __version__, architecture
 from kwsctl.bundle import Bundle
-from kwsctl.export import cost, frontend, graphs, head_graphs, parity, streaming
+from kwsctl.export import c_frontend, cost, frontend, graphs, head_graphs, parity, streaming
 from kwsctl.export import package as packages
 from kwsctl.export.choosing import Choice
 from kwsctl.export.heard import Heard
@@ -72,6 +72,7 @@ def write_stream(
 def write_graphs(bundle: Bundle, folder: Path) -> None:
     """Writes front end, head, and step of learning, which every package has."""
     onnx.save(frontend.frontend_graph(bundle.features), folder / packages.FRONTEND)
+    (folder / packages.C_FRONTEND).write_text(c_frontend.source(bundle.features), encoding="utf-8")
     onnx.save(head_graphs.head_graph(bundle.task), folder / packages.HEAD)
     onnx.save(head_graphs.head_step_graph(bundle.task), folder / packages.HEAD_STEP)
     head = float_head(bundle)

@@ -23,7 +23,8 @@ from kwsctl.types import FeatureSpec
 
 FORMAT = 1
 MANIFEST, README, REPORT = "manifest.json", "README.md", "export_report.json"
-FRONTEND, HEAD, HEAD_STEP, WEIGHTS = "frontend.onnx", "head.onnx", "head_step.onnx", "head.safetensors"
+FRONTEND, C_FRONTEND = "frontend.onnx", "frontend.c"
+HEAD, HEAD_STEP, WEIGHTS = "head.onnx", "head_step.onnx", "head.safetensors"
 NEGATIVES, STREAM, STREAM_START = "negatives.safetensors", "stream.qdq.onnx", "stream_start.safetensors"
 PERSONAL = "personal"
 REMEDY = "Export it again: kwsctl export --target TARGET --out DIR"

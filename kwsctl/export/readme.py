@@ -100,8 +100,6 @@ def _is_there(name: str, manifest: Manifest, report: Mapping[str, Any]) -> bool:
         return manifest.stream is not None
     if name in ("model.dlc", "qnn_op_trace.json"):
         return "dlc_bytes" in report
-    if name == "frontend.c":
-        return "frontend_c" in report
     if name == "negatives.safetensors":
         return not any("enrolment on the device" in one for one in manifest.skipped)
     return True

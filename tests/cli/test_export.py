@@ -105,4 +105,4 @@ def test_a_person_goes_into_a_package_and_comes_back(
     code, _, stderr = run(capsys, "users", "import", "ana", "--from", folder)
     assert code == 0, stderr
     code, stdout, _ = run(capsys, "users", "show", "ana", "--json")
-    assert len(json.loads(stdout)["steps"]) == 2
+    assert len(json.loads(stdout)["links"]) == 2
