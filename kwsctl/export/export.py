@@ -19,7 +19,7 @@ from kwsctl.export.heard import Heard, for_calibration
 from kwsctl.export.negatives import write_negatives
 from kwsctl.export.package import Manifest, Package
 from kwsctl.export.parity import Compared
-from kwsctl.export.personal import Part, write_part
+from kwsctl.export.personal import Part, keep_people, write_part
 from kwsctl.export.proving import ExportOptions, Proven, proven, request
 from kwsctl.export.target import TARGETS, Extras, Target
 from kwsctl.learning.stored_negatives import StoredNegatives
@@ -130,6 +130,7 @@ def export(
         report = report_of(bundle, asked, made, extras, about_stream)
         write_text(folder / packages.REPORT, json.dumps(report, indent=1, sort_keys=True) + "\n")
         write_text(folder / packages.README, readme.text(manifest, report))
+        keep_people(out, folder, bundle.sha256)
         if part is not None:
             write_part(Package(folder, manifest), part, key)
         manifest = packages.write_manifest(folder, manifest)

@@ -55,6 +55,7 @@ class _Window(nn.Module):
         self.network = network
 
     def forward(self, features: Tensor) -> Tensor | tuple[Tensor, Tensor]:
+        """Maps features [1, F, T] to the embedding, and the voice."""
         net = cast(Any, self.network)
         return cast("tuple[Tensor, Tensor]", net.both(features)) if has_voice(net) else net.embed(features)
 
@@ -69,6 +70,7 @@ class _Stream(nn.Module):
         self.project = head[:-1] if isinstance(head, nn.Sequential) else nn.Identity()
 
     def forward(self, features: Tensor, *states: Tensor) -> tuple[Tensor, ...]:
+        """Maps features [1, F, t] and states to the embedding and the states after it."""
         pooled, after = self.body(features, _nested(self.pattern, iter(states)))
         return self.project(pooled.transpose(1, 2)), *_flat(after)
 

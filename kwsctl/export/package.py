@@ -193,7 +193,7 @@ def whole_folder(place: Path) -> Iterator[Path]:
     """Yields a temporary folder beside a place; on success it takes the place, otherwise nothing is left.
 
     Args:
-        place: where the package is to lie; a package that is there already is replaced, with its `personal`.
+        place: where the package is to lie; a package that is there already is replaced.
 
     Yields:
         The folder to write to.

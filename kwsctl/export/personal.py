@@ -19,7 +19,7 @@ import safetensors.numpy
 from numpy.typing import NDArray
 
 from kwsctl.errors import ProfileError
-from kwsctl.export.package import PERSONAL, Package
+from kwsctl.export.package import MANIFEST, PERSONAL, Package
 from kwsctl.export.scores import Head
 from kwsctl.personal import encryption, folder
 from kwsctl.personal.encryption import Key
@@ -208,6 +208,30 @@ def write_part(package: Package, part: Part, key: Key | None = None) -> Path:
     write_bytes(path, content if key is None else encryption.seal(content, key))
     path.chmod(0o600)
     return path
+
+
+def keep_people(old: Path, folder: Path, base_sha256: str) -> None:
+    """Takes the people of an older package over into the one that replaces it.
+
+    Args:
+        old: the older package, if there is one.
+        folder: of the new one.
+        base_sha256: the bundle that the new one was made from.
+
+    Raises:
+        ProfileError: the people of the older one were enrolled on another bundle.
+    """
+    parts = sorted((old / PERSONAL).glob(f"*{SUFFIX}"))
+    if not parts:
+        return
+    known = json.loads((old / MANIFEST).read_text(encoding="utf-8")).get("base_sha256", "")
+    if known != base_sha256:
+        raise ProfileError(
+            f"{len(parts)} people are enrolled in {old}, on another bundle ({known[:12]}).",
+            "Give another --out, or move them first: kwsctl users import NAME --from PACKAGE",
+        )
+    for path in parts:
+        write_bytes(folder / PERSONAL / path.name, path.read_bytes())
 
 
 def check_base(package: Package, part: Part) -> None:

@@ -35,6 +35,7 @@ class _Reader(CalibrationDataReader):  # type: ignore[misc]  # the package ships
         self._feeds = iter(feeds)
 
     def get_next(self) -> dict[str, NDArray[np.float32]] | None:
+        """Gives the next inputs, None after the last."""
         found = next(self._feeds, None)
         return None if found is None else dict(found)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from kwsctl.cli.app import main
-from kwsctl.export import package
+from kwsctl.export import package, personal
 from tests import toy_people
 from tests.export.exported import keyword_package
 
@@ -106,3 +106,11 @@ def test_a_person_goes_into_a_package_and_comes_back(
     assert code == 0, stderr
     code, stdout, _ = run(capsys, "users", "show", "ana", "--json")
     assert len(json.loads(stdout)["links"]) == 2
+    again = ("--target", "onnx", "--out", folder, "--precision", "w8a16", "--set", "stream=false")
+    assert run(capsys, "export", "--model", model, *again)[0] == 0
+    assert (folder / "personal" / "ana.person").is_file()  # an export anew keeps who is enrolled
+    other = tmp_path / "for-ana"
+    code, _, stderr = run(capsys, "export", "--user", "ana", *again[:2], "--out", other, *again[4:])
+    assert code == 0, stderr
+    assert personal.read_part(package.read(other), "ana").keywords.keys() == {word}
+    assert run(capsys, "export", *again)[0] == 1  # the shipped bundle is another one
