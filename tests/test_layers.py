@@ -21,6 +21,7 @@ LAYERS = [
     {"evaluation"},
     {"learning"},
     {"personal"},
+    {"export"},
     {"bench"},
     {"report"},
     {"diagnosis"},

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from kwsctl.bundle import Bundle
+    from kwsctl.export.enrolment import PackageEnrollOptions
     from kwsctl.learning.cost import Cost
     from kwsctl.personal.encryption import Key
     from kwsctl.personal.person import Profile
@@ -89,7 +90,7 @@ def enroll_command(
         Path | None,
         typer.Option(
             "--model",
-            help="A bundle.",
+            help="A bundle, or the folder of an exported package, which needs no torch.",
             show_default="the one trained last if it knows the word, else shipped",
         ),
     ] = None,
@@ -111,13 +112,22 @@ def enroll_command(
 
     Example: `kwsctl enroll recordings/*.wav --user ana --keyword "open sesame"`
     """
-    from kwsctl.learning.enrolment_trials import EnrollOptions
     from kwsctl.options import resolve
 
     flags = {
         "method": method, "policy": policy, "fa_per_hour": fa_per_hour, "far": far, "seed": seed,
         "precision": precision, "memory_budget": _bytes(memory_budget),
     }  # fmt: skip
+    if model is not None and model.is_dir():
+        from kwsctl.export.enrolment import PackageEnrollOptions
+
+        asked = resolve(PackageEnrollOptions, file=config, assignments=assignments or (), flags=flags)
+        in_package = _in_package(model, clips or [], record, user, keyword, asked, passphrase, key_file)
+        _show(in_package, json, f" --model {model}")
+        return
+
+    from kwsctl.learning.enrolment_trials import EnrollOptions
+
     options = resolve(EnrollOptions, file=config, assignments=assignments or (), flags=flags)
     folder = home_folder(home)
     given = _files(clips or [], needed=record is None)
@@ -134,10 +144,36 @@ def enroll_command(
         if record is not None:
             given += stack.enter_context(recorded(record, word, rate_hz))
         result, spent = _enroll(given, user, word, before, base, named, options, folder, key, cost, json)
-    console.show(costs.with_cost(result, spent if json else None), as_json=json, render=_render)
+    _show(result, json, spent=spent)
+
+
+def _in_package(
+    folder: Path,
+    clips: list[str],
+    record: int | None,
+    user: str,
+    keyword: str | None,
+    options: PackageEnrollOptions,
+    passphrase: bool,
+    key_file: Path | None,
+) -> EnrollResult:
+    """Enrols on an exported package."""
+    from kwsctl.cli import enroll_package
+
+    given = _files(clips, needed=record is None)
+    console.note(f"Base: {folder} (exported package)")
+    key = secrets.resolve_key(passphrase, key_file)
+    with contextlib.ExitStack() as stack:
+        if record is not None:
+            given += stack.enter_context(recorded(record, keyword or "", enroll_package.rate_hz(folder)))
+        return enroll_package.enroll_in_package(folder, given, user, keyword, options, key)
+
+
+def _show(result: EnrollResult, as_json: bool, where: str = "", spent: Cost | None = None) -> None:
+    console.show(costs.with_cost(result, spent if as_json else None), as_json=as_json, render=_render)
     for path, reason in result.clips_rejected.items():
         console.warn(f"{path} was not used: {reason}")
-    _advise(result)
+    _advise(result, where)
 
 
 def _enroll(
@@ -215,7 +251,7 @@ def _bytes(text: str | None) -> int | None:
 
 def _files(clips: list[str], *, needed: bool) -> list[Path]:
     """Expands folders and patterns; a name that matches nothing is told."""
-    from kwsctl.evaluation.backgrounds import audio_files
+    from kwsctl.audio.folders import audio_files
 
     found: list[Path] = []
     for given in clips:
@@ -257,8 +293,8 @@ def _render(result: EnrollResult) -> Any:
     return enroll_table(result.user, result.keyword, result.policy, vars(result))
 
 
-def _advise(result: EnrollResult) -> None:
+def _advise(result: EnrollResult, where: str) -> None:
     rate = result.expected["detection_rate"]["rate"]
     if rate < 0.8:  # four calls of five
         console.warn(f"Only {rate:.0%} of calls are expected to be heard. Give more clips, or --far 0.01.")
-    console.note(f"Next: kwsctl evaluate --data MANIFEST --user {result.user}")
+    console.note(f"Next: kwsctl evaluate --data MANIFEST --user {result.user}{where}")

@@ -114,6 +114,8 @@ def evaluate_command(
 
 def _personal(user: str, model: Path | None, home: Path, key: Key | None) -> tuple[Bundle, str, Profile]:
     """Loads a person's model and profile."""
+    if model is not None and model.is_dir():
+        return _in_package(user, model, key)
     from kwsctl.bundle import load
     from kwsctl.personal import profile as profiles
     from kwsctl.personal.model import personal_bundle
@@ -121,6 +123,16 @@ def _personal(user: str, model: Path | None, home: Path, key: Key | None) -> tup
     found = profiles.load(home, user, key)
     base = parameters.base_named(found.base) if model is None else load(model)
     return personal_bundle(found, base), f"{found.base} as {user} enrolled it", found
+
+
+def _in_package(user: str, folder: Path, key: Key | None) -> tuple[Bundle, str, Profile]:
+    """Loads what a person enrolled on an exported package, or had exported with it."""
+    from kwsctl.export import package, packaged, personal
+    from kwsctl.export.moving import as_profile
+
+    opened = package.read(folder)
+    part = personal.read_part(opened, user, key)
+    return packaged.packaged_bundle(opened, part), f"{folder} as {user} has it", as_profile(part, str(folder))
 
 
 def _tell(found: Trials, profile: Profile) -> None:

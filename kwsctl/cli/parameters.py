@@ -26,7 +26,11 @@ Assignments = Annotated[
 ]
 Model = Annotated[
     Path | None,
-    typer.Option("--model", help="A bundle.", show_default="the one trained last, else the shipped"),
+    typer.Option(
+        "--model",
+        help="A bundle, or the folder of an exported package.",
+        show_default="the one trained last, else the shipped",
+    ),
 ]
 Precision = Annotated[
     str | None,
@@ -117,6 +121,10 @@ def resolve_model(model: Path | None, home: Path) -> tuple[Bundle, str]:
     """
     from kwsctl import bundle
 
+    if model is not None and model.is_dir():
+        from kwsctl.export import packaged
+
+        return packaged.load(model), f"{model} (exported package)"
     if model is not None:
         return bundle.load(model), f"{model} (--model)"
     current = home_folder.current_bundle(home)

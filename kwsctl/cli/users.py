@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -10,7 +11,7 @@ from kwsctl.cli import console, parameters
 from kwsctl.cli.passphrase import KeyFile, Passphrase, resolve_key
 from kwsctl.home import home as home_folder
 
-app = typer.Typer(help="List, show, undo and forget personal profiles.", no_args_is_help=True)
+app = typer.Typer(help="List, show, move, undo and forget personal profiles.", no_args_is_help=True)
 
 User = Annotated[
     str, typer.Argument(metavar="USER", help="Name given at enrolment, see `kwsctl users list`.")
@@ -47,6 +48,65 @@ def show_command(
 
     key = resolve_key(passphrase, key_file)
     console.show(shown(home_folder(home), user, key), as_json=json, render=user_table)
+
+
+@app.command("export")
+def export_command(
+    user: User,
+    to: Annotated[Path, typer.Option(metavar="PACKAGE", help="Exported package of the same bundle.")],
+    model: parameters.Model = None,
+    passphrase: Passphrase = False,
+    key_file: KeyFile = None,
+    home: parameters.Home = None,
+    json: parameters.Json = False,
+) -> None:
+    """Put what a person enrolled into an exported package.
+
+    Example: `kwsctl users export anna --to package`
+    """
+    from kwsctl import bundle
+    from kwsctl.export import moving, package, personal
+    from kwsctl.personal import profile as profiles
+    from kwsctl.report.users_table import moved_table
+
+    key = resolve_key(passphrase, key_file)
+    profile = profiles.load(home_folder(home), user, key)
+    base = parameters.base_named(profile.base) if model is None else bundle.load(model)
+    place = personal.write_part(package.read(to), moving.part_of(profile, base), key)
+    facts = {"user": user, "keywords": list(profile.keywords), "file": place, "bytes": place.stat().st_size}
+    console.show(facts, as_json=json, render=moved_table)
+
+
+@app.command("import")
+def import_command(
+    user: User,
+    source: Annotated[Path, typer.Option("--from", metavar="PACKAGE", help="Package that was enrolled on.")],
+    model: parameters.Model = None,
+    passphrase: Passphrase = False,
+    key_file: KeyFile = None,
+    home: parameters.Home = None,
+    json: parameters.Json = False,
+) -> None:
+    """Take what a person enrolled on an exported package into their profile.
+
+    Example: `kwsctl users import anna --from package`
+    """
+    from kwsctl import bundle
+    from kwsctl.export import moving, package, personal
+    from kwsctl.personal import profile as profiles
+    from kwsctl.report.users_table import moved_table
+
+    folder = home_folder(home)
+    key = resolve_key(passphrase, key_file)
+    opened = package.read(source)
+    part = personal.read_part(opened, user, key)
+    before = profiles.load(folder, user, key) if profiles.exists(folder, user) else None
+    named = before.base if before else opened.manifest.base
+    base = parameters.base_named(named) if model is None else bundle.load(model)
+    named = named if model is None else str(model.resolve())
+    link = profiles.save(folder, moving.profile_with(part, before, base, named), key)
+    facts = {"user": user, "keywords": list(part.keywords), "file": link, "bytes": link.stat().st_size}
+    console.show(facts, as_json=json, render=moved_table)
 
 
 @app.command("undo")

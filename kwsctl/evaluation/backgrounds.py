@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,15 +9,13 @@ from numpy.typing import NDArray
 from torch import nn
 
 from kwsctl.audio import files
+from kwsctl.audio.folders import audio_files
 from kwsctl.bundle import Bundle
 from kwsctl.data.store import ClipStore
-from kwsctl.errors import InputError
 from kwsctl.evaluation.operating_point import Background
 from kwsctl.evaluation.scoring import score_blocks, score_stream
 from kwsctl.evaluation.streams import ScoreStream
 from kwsctl.progress import Progress, silent
-
-SUFFIXES = (".wav", ".flac", ".ogg", ".opus", ".mp3", ".aiff", ".aif", ".au", ".caf", ".w64")
 
 
 def from_store(
@@ -93,26 +90,6 @@ def from_path(
             )
         )
     return Background(str(path), streams)
-
-
-def audio_files(path: Path) -> Sequence[Path]:
-    """Lists the audio files meant by a path.
-
-    Args:
-        path: a file, or a folder, which is searched with its subfolders.
-
-    Returns:
-        The files, sorted.
-
-    Raises:
-        InputError: there is no such file, or no audio file in the folder.
-    """
-    if not path.is_dir():
-        return (path,)
-    found = sorted(file for file in path.rglob("*") if file.suffix.lower() in SUFFIXES and file.is_file())
-    if not found:
-        raise InputError(f"There is no audio file in the folder {path}.", f"Known are {', '.join(SUFFIXES)}.")
-    return found
 
 
 def _later(progress: Progress, before_s: float, total_s: float) -> Progress:

@@ -89,6 +89,22 @@ def _words(name: str) -> str:
     return escape(str(name).replace("_", " "))
 
 
+def moved_table(facts: Mapping[str, Any]) -> Table:
+    """Lays out what was moved between a profile and a package.
+
+    Args:
+        facts: `user`, `keywords`, `file` and `bytes`.
+
+    Returns:
+        A table without borders.
+    """
+    table = Table(box=None, show_header=False, pad_edge=False)
+    table.add_row("User", escape(str(facts["user"])))
+    table.add_row("Keywords", escape(", ".join(facts["keywords"])))
+    table.add_row("File", f"{escape(str(facts['file']))}, {_size(facts['bytes'])}")
+    return table
+
+
 def _expected(value: Any) -> str:
     """Writes what to expect: shares as percentages, and a figure before what qualifies it."""
     if isinstance(value, Mapping):

@@ -1,0 +1,138 @@
+"""`kwsctl export`: a package for a device, with the proof that it hears what the model hears."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from kwsctl.cli import console, parameters
+from kwsctl.cli import passphrase as secrets
+from kwsctl.home import home as home_folder
+
+if TYPE_CHECKING:
+    from kwsctl.bundle import Bundle
+    from kwsctl.export.export import Material
+    from kwsctl.export.proving import ExportOptions
+
+
+def export_command(
+    target: Annotated[str, typer.Option(help="Where to: onnx, snapdragon, or a file in export/targets/.")],
+    out: Annotated[Path, typer.Option(help="Folder of the package; an older package there is replaced.")],
+    model: parameters.Model = None,
+    user: Annotated[str | None, typer.Option(help="Export this person's model.")] = None,
+    soc: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME", help="Chip to compile for, such as SM8650; repeatable.", show_default="all known"
+        ),
+    ] = None,
+    precision: Annotated[
+        str | None,
+        typer.Option(help="auto, w8a8, w8a16 or mixed; onnx also takes float.", show_default="auto"),
+    ] = None,
+    max_loss: Annotated[
+        float | None,
+        typer.Option(metavar="POINTS", help="Exit with 3 if more accuracy is lost.", show_default="0.5"),
+    ] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            help="Manifest to calibrate with and to compare on.", show_default="stored clips of others"
+        ),
+    ] = None,
+    split: Annotated[str, typer.Option(help="Split of --data to compare on; others calibrate.")] = "test",
+    passphrase: secrets.Passphrase = False,
+    key_file: secrets.KeyFile = None,
+    config: parameters.Config = None,
+    assignments: parameters.Assignments = None,
+    seed: parameters.Seed = 0,
+    home: parameters.Home = None,
+    json: parameters.Json = False,
+) -> None:
+    """Take a model to a device: quantized, compiled per chip, and proven to hear the same.
+
+    Example: `kwsctl export --target snapdragon --soc SM8650 --data clips/manifest.csv --out package`
+    """
+    from kwsctl.export.export import export
+    from kwsctl.export.proving import ExportOptions
+    from kwsctl.options import resolve
+    from kwsctl.report.export_tables import export_table
+
+    flags = {"precision": precision, "max_loss": max_loss, "soc": tuple(soc) if soc else None, "seed": seed}
+    options = resolve(ExportOptions, file=config, assignments=assignments or (), flags=flags)
+    _ = options.chips  # an unknown chip is told before anything is read
+    folder = home_folder(home)
+    part = key = None
+    if user is None:
+        bundle, named = _shared(model, folder)
+    else:
+        from kwsctl.export.moving import exported_bundle, part_of
+        from kwsctl.personal import profile as profiles
+
+        key = secrets.resolve_key(passphrase, key_file)
+        profile = profiles.load(folder, user, key)
+        base, named = _base_of(profile.base, model)
+        bundle, part = exported_bundle(profile, base), part_of(profile, base)
+    console.note(f"Model: {named}")
+    material = _material(bundle, data, split, folder, options)
+    with console.progress_bar("Exporting") as progress:
+        found = export(
+            bundle, target, material, out, options, named=named, part=part, key=key, progress=progress
+        )
+    console.show(found, as_json=json, render=export_table)
+    for one in found.skipped:
+        console.warn(f"Skipped: {one}")
+
+
+def _shared(model: Path | None, home: Path) -> tuple[Bundle, str]:
+    """Loads a bundle and how a profile would name it."""
+    from kwsctl import bundle
+
+    if model is not None:
+        return bundle.load(model), str(model.resolve())
+    found, origin = parameters.resolve_model(None, home)
+    return found, origin.split(" (")[0]
+
+
+def _base_of(name: str, model: Path | None) -> tuple[Bundle, str]:
+    from kwsctl import bundle
+
+    return (
+        (parameters.base_named(name), name) if model is None else (bundle.load(model), str(model.resolve()))
+    )
+
+
+def _material(bundle: Bundle, data: Path | None, split: str, home: Path, options: ExportOptions) -> Material:
+    """Gathers what to calibrate with and to compare on."""
+    from kwsctl.errors import InputError
+    from kwsctl.export import heard
+    from kwsctl.export.export import Material
+    from kwsctl.learning import stored_negatives
+    from kwsctl.seeding import numpy_generator
+
+    negatives: Any = stored_negatives.load(parameters.shipped(parameters.NEGATIVES))
+    if negatives.spec != bundle.features:
+        if data is None:
+            heard.from_negatives(bundle, negatives)  # says what is wrong, and what to do
+        negatives = None
+    if data is None:
+        console.note("No --data: the shipped clips of other people calibrate, and half of them compare.")
+        return Material(*heard.from_negatives(bundle, negatives), negatives)
+
+    from kwsctl.data.prepare import prepared
+
+    with console.progress_bar("Preparing") as progress:
+        store = prepared(data, home, progress, rate_hz=bundle.features.sample_rate_hz)
+    draw = numpy_generator(options.seed, "export")
+    held_out = heard.from_store(bundle, store, split, draw)
+    others = [s for s in ("train", "val", "test") if s != split and len(store.where(split=s))]
+    if not others:
+        raise InputError(
+            f"The data has only the split {split!r}: nothing is left to calibrate with.",
+            "Give a manifest with another split, too, or leave --data out.",
+        )
+    return Material(
+        heard.from_store(bundle, store, others[0], draw, most=heard.MOST_CALIBRATION), held_out, negatives
+    )

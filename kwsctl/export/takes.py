@@ -1,0 +1,140 @@
+"""A person's clips as a package hears them: checked, cut around the speech, varied, and rearranged.
+
+The counterpart in numpy of what `learning/enrolment_clips.py` does with torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kwsctl.audio import files, vad
+from kwsctl.audio.clip_faults import fault
+from kwsctl.errors import KwsctlError
+from kwsctl.export.runtime import Runtime
+from kwsctl.storage import sha256_of
+
+Floats = NDArray[np.float32]
+POWER_FLOOR = 1e-6  # that of `features/logmel.py`
+MARGIN_FRAMES = 8
+VARIATIONS = ((-8, 0.0), (-4, 4.0), (-2, -4.0), (2, 4.0), (4, -4.0), (8, 0.0))
+"""Frames that a clip is shifted by, and dB that it is made louder by."""
+PIECES, SHORTEST_FRAMES = (3, 4, 5), 5
+
+
+@dataclass(frozen=True, eq=False)
+class Take:
+    """One usable clip.
+
+    Attributes:
+        path: where it came from.
+        sha256: of the file.
+        wide: [F, T + 2 margins] features of the window around the speech.
+        speech_frames: first frame of the speech in `wide`, and the one after its last.
+    """
+
+    path: Path
+    sha256: str
+    wide: Floats = field(repr=False)
+    speech_frames: tuple[int, int]
+
+    def shifted(self, frames: int = 0, gain_db: float = 0.0) -> Floats:
+        """Cuts the window [F, T] out, so many frames later, and so much louder."""
+        first = MARGIN_FRAMES + frames
+        window = self.wide[:, first : first + self.wide.shape[1] - 2 * MARGIN_FRAMES]
+        if not gain_db:
+            return window
+        power = np.maximum(np.exp(window) - POWER_FLOOR, 0) * 10 ** (gain_db / 10)
+        return np.asarray(np.log(power + POWER_FLOOR), dtype=np.float32)
+
+    def varied(self) -> list[Floats]:
+        """Gives the window as it is, then mildly varied."""
+        return [self.shifted(), *(self.shifted(*variation) for variation in VARIATIONS)]
+
+
+def read(paths: Sequence[Path], runtime: Runtime) -> tuple[list[Take], dict[str, str]]:
+    """Reads and checks clips.
+
+    Args:
+        paths: audio files.
+        runtime: its features and window are used.
+
+    Returns:
+        Usable clips, and the reasons why others are not, by path.
+    """
+    manifest = runtime.package.manifest
+    takes: list[Take] = []
+    rejected: dict[str, str] = {}
+    for path in paths:
+        try:
+            samples = files.read(path, rate_hz=manifest.features.sample_rate_hz)
+        except KwsctlError as error:
+            rejected[str(path)] = str(error)
+            continue
+        digest = sha256_of(path)
+        same = next((take.path.name for take in takes if take.sha256 == digest), "")
+        reason = f"the same recording as {same}" if same else ""
+        reason = reason or fault(samples, manifest.features.sample_rate_hz, manifest.clip_s)
+        if reason:
+            rejected[str(path)] = reason
+        else:
+            takes.append(_take(samples, runtime, path, digest))
+    return takes, rejected
+
+
+def rearranged(takes: Sequence[Take], count: int, draw: np.random.Generator) -> Floats:
+    """Cuts the speech of clips into pieces and puts them together in another order.
+
+    After Kim et al. 2019, arXiv 1910.05171, section 3.2.
+
+    Args:
+        takes: the clips.
+        count: N.
+        draw: draws cuts and orders.
+
+    Returns:
+        [N, F, T] features in which the same voice does not say the word.
+    """
+    made = []
+    for _ in range(count):
+        take = takes[int(draw.integers(len(takes)))]
+        wide, (first, last) = take.wide, take.speech_frames
+        pieces = min(int(draw.choice(PIECES)), (last - first) // SHORTEST_FRAMES)
+        if pieces < 2:  # one piece has no other order
+            pieces, first, last = 2, 0, wide.shape[1]
+        even = np.linspace(first, last, pieces + 1)
+        sway = (last - first) / pieces / 4
+        even[1:-1] += draw.uniform(-sway, sway, pieces - 1)
+        cuts = even.round().astype(int)
+        order = draw.permutation(pieces)
+        if (np.diff(order) == 1).all():
+            order = order[::-1]
+        mixed = np.concatenate([wide[:, cuts[i] : cuts[i + 1]] for i in order], axis=1)
+        whole = np.concatenate([wide[:, :first], mixed, wide[:, last:]], axis=1)
+        made.append(whole[:, MARGIN_FRAMES : whole.shape[1] - MARGIN_FRAMES])
+    return np.stack(made)
+
+
+def passing(features: Floats, places: Sequence[int]) -> Floats:
+    """Moves windows [N, F, T] by so many frames, with silence around; gives [P N, F, T], place by place."""
+    n_frames, reach = features.shape[2], max(map(abs, places))
+    padded = np.pad(features, ((0, 0), (0, 0), (reach, reach)), constant_values=np.log(POWER_FLOOR))
+    return np.concatenate([padded[:, :, reach + at : reach + at + n_frames] for at in places])
+
+
+def _take(samples: Floats, runtime: Runtime, path: Path, digest: str) -> Take:
+    spec, clip_s = runtime.package.manifest.features, runtime.package.manifest.clip_s
+    start, end = vad.speech_span(samples, spec.sample_rate_hz)
+    size = spec.samples(clip_s) + 2 * MARGIN_FRAMES * spec.hop_samples
+    first = (start + end - size) // 2
+    window = np.zeros(size, dtype=np.float32)
+    kept = samples[max(first, 0) : first + size]
+    offset = max(-first, 0)
+    window[offset : offset + len(kept)] = kept[: size - offset]
+    wide = runtime.features(window)
+    low, high = (int(np.clip((at - first) // spec.hop_samples, 0, wide.shape[1])) for at in (start, end))
+    return Take(path, digest, wide, (low, high))
