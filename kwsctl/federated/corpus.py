@@ -7,11 +7,11 @@ grow with the number of clients, and a client is a list of row numbers.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, cast
+from dataclasses import dataclass, field
+from typing import Any, Literal, cast
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from kwsctl.bundle import Bundle
 from kwsctl.data.store import ClipStore
@@ -52,11 +52,13 @@ class Corpus:
         train: the clients' clips.
         held_out: clips of other speakers.
         n_frames: T.
+        known: embeddings that were computed before, by bundle, part and whether they are triggered.
     """
 
     train: Clips
     held_out: Clips
     n_frames: int
+    known: dict[tuple[str, str, bool], Tensor] = field(default_factory=dict, repr=False)
 
     def features(self, clips: Clips, rows: Tensor, triggered: Tensor | None = None) -> Tensor:
         """Gives [B, F, T] features of clips as they are, some of them with the trigger of a backdoor."""
@@ -79,16 +81,21 @@ class Corpus:
         mean = total / count
         return mean.float(), (square / count - mean.square()).clamp_min(0).sqrt().float()
 
-    def embeddings(self, network: nn.Module, clips: Clips, *, triggered: bool = False) -> Tensor:
-        """Gives [N, E] embeddings of clips as they are."""
-        network.eval()
-        with torch.no_grad():
-            return torch.cat(
-                [
-                    cast(Any, network).embed(self.features(clips, rows, torch.full((len(rows),), triggered)))
-                    for rows in torch.split(torch.arange(len(clips)), CHUNK)
-                ]
-            )
+    def embeddings(
+        self, base: Bundle, part: Literal["train", "held_out"], *, triggered: bool = False
+    ) -> Tensor:
+        """Gives [N, E] embeddings of clips as they are, computed once for each bundle."""
+        key = (base.sha256, part, triggered)
+        if key not in self.known:
+            clips, network = getattr(self, part), cast(Any, base.model())
+            with torch.no_grad():
+                self.known[key] = torch.cat(
+                    [
+                        network.embed(self.features(clips, rows, torch.full((len(rows),), triggered)))
+                        for rows in torch.split(torch.arange(len(clips)), CHUNK)
+                    ]
+                )
+        return self.known[key]
 
 
 def gather(store: ClipStore, base: Bundle, *, margin_frames: int = 10, progress: Progress = silent) -> Corpus:

@@ -8,7 +8,7 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from kwsctl import __version__, registry
 from kwsctl.bundle import Bundle
@@ -138,11 +138,16 @@ def play(
         state, facts = topology.advance(session, state, how)
         if state.number % options.evaluate_every == 0 or state.number == options.rounds:
             facts = dataclasses.replace(facts, figure=figure_of(session, state.weights))
-        state = dataclasses.replace(state, log=(*state.log, dataclasses.asdict(facts)))
+        state = dataclasses.replace(state, log=(*state.log, _plain(facts)))
         if checkpoint is not None:
             save(state, session, checkpoint)
         progress(state.number, options.rounds, **_told(facts))
     return state
+
+
+def _plain(facts: RoundFacts) -> dict[str, Any]:
+    """Gives facts as JSON has them, so that a resumed run holds the same."""
+    return cast(dict[str, Any], json.loads(json.dumps(dataclasses.asdict(facts))))
 
 
 def _check_budget(session: Session, rounds: int) -> None:
@@ -177,7 +182,7 @@ def _finish(
     }
     sha256 = session.bundle(state.weights, lineage).save(out)
     log = out.with_suffix(".log.jsonl")
-    write_text(log, "".join(json.dumps(line) + "\n" for line in state.log))
+    write_text(log, "".join(json.dumps(line, sort_keys=True) + "\n" for line in state.log))
     out.with_suffix(".resume.safetensors").unlink(missing_ok=True)
     noisy = bool(session.options.privacy.noise)
     refused: dict[str, int] = {}
@@ -236,11 +241,6 @@ def _warnings(session: Session, state: State, epsilon: float | None) -> Iterator
         yield f"{len(lost)} rounds came to nothing, the first: {lost[0]}."
     if state.log and math.isnan(float(state.log[-1]["figure"] or 0.0)):
         yield "The held-out clips do not hold both the word and others: there is no figure."
-
-
-def round_table_row(facts: RoundFacts) -> dict[str, str | float]:
-    """Gives what a live table shows of a round."""
-    return _told(facts)
 
 
 def _told(facts: RoundFacts) -> dict[str, str | float]:

@@ -208,7 +208,8 @@ def _judge(
         more = 0.5 * work.proximal * (now - first).square().sum()
         if correction is not None:  # a linear term has the correction as its gradient
             more = more + now @ correction
-        return Judged(judged.loss + more, judged.right)
+        # The terms push, but the loss that is told stays that of the clips.
+        return Judged(judged.loss + (more - more.detach()), judged.right)
 
     return judge
 

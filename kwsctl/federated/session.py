@@ -167,10 +167,9 @@ def open_session(
 def _inputs(base: Bundle, corpus: Corpus, options: FederateOptions) -> tuple[Inputs, Tensor, float | None]:
     """Gives inputs of clients and of held-out clips, and the mean square of embeddings if cached."""
     if options.part == "head" and options.cached:
-        network = base.model()
-        plain = corpus.embeddings(network, corpus.train)
+        plain = corpus.embeddings(base, "train")
         marked = (
-            corpus.embeddings(network, corpus.train, triggered=True)
+            corpus.embeddings(base, "train", triggered=True)
             if options.attack == "backdoor"
             else plain
         )
@@ -178,7 +177,7 @@ def _inputs(base: Bundle, corpus: Corpus, options: FederateOptions) -> tuple[Inp
         def cached(rows: Tensor, triggered: Tensor, draw: torch.Generator) -> Tensor:
             return torch.where(triggered[:, None], marked[rows], plain[rows])
 
-        return cached, corpus.embeddings(network, corpus.held_out), float(plain.square().sum(1).mean())
+        return cached, corpus.embeddings(base, "held_out"), float(plain.square().sum(1).mean())
 
     def heard(rows: Tensor, triggered: Tensor, draw: torch.Generator) -> Tensor:
         if not options.local.augment:
