@@ -8,7 +8,9 @@ nothing from this, because weights that differ by client make them grouped.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as fn
@@ -60,14 +62,17 @@ def _together(
     work: LocalWork,
     pull: Tensor | None,
 ) -> list[Learned]:
-    now, n_steps = starts.clone(), max(len(plan.batches) for plan in plans)
+    now = starts.clone()
     loss_sum, clips = torch.zeros(len(plans)), torch.zeros(len(plans))
-    for step in range(n_steps):
-        busy = [k for k, plan in enumerate(plans) if step < len(plan.batches)]
-        own = torch.tensor(busy)
-        x, target, share = _padded([plans[k] for k in busy], step, inputs)
+    table = _timetable(plans)
+    for step, own in enumerate(table.busy):
+        rows, target, marked, share = (
+            part[step, own] for part in (table.rows, table.target, table.triggered, table.share)
+        )
+        # Cached embeddings are not varied, so that whose generator is given makes no difference.
+        x = inputs(rows.flatten(), marked.flatten(), plans[0].augmentation).view(*rows.shape, -1)
         point = now[own]
-        bias, weight = point[:, :n_labels], point[:, n_labels:].view(len(busy), n_labels, -1)
+        bias, weight = point[:, :n_labels], point[:, n_labels:].view(len(own), n_labels, -1)
         logits = torch.baddbmm(bias[:, None], x, weight.transpose(1, 2))
         loss, pushed = _loss_and_gradient(task, logits, target, work.smoothing)
         pushed = pushed * share[..., None]
@@ -85,22 +90,43 @@ def _together(
     return [Learned(now[k], len(plan.batches), means[k]) for k, plan in enumerate(plans)]
 
 
-def _padded(plans: Sequence[Lesson], step: int, inputs: Inputs) -> tuple[Tensor, Tensor, Tensor]:
-    """Gives [K, B, E] inputs, [K, B] targets and [K, B] shares of the mean, 0 where a batch is shorter."""
-    longest = max(len(plan.batches[step]) for plan in plans)
-    rows, triggered, target = (
-        torch.zeros(len(plans), longest, dtype=d) for d in (torch.long, torch.bool, torch.long)
-    )
-    share = torch.zeros(len(plans), longest)
+@dataclass(frozen=True, eq=False)
+class _Timetable:
+    """Batches of all clients, step by step; laid out in numpy, where small pieces cost little.
+
+    Attributes:
+        rows: [S, K, B] rows of the corpus, 0 where a batch is shorter.
+        target: [S, K, B].
+        triggered: [S, K, B].
+        share: [S, K, B] of the mean of the batch, 0 where it is shorter.
+        busy: S lists of clients that have that step.
+    """
+
+    rows: Tensor
+    target: Tensor
+    triggered: Tensor
+    share: Tensor
+    busy: list[Tensor]
+
+
+def _timetable(plans: Sequence[Lesson]) -> _Timetable:
+    n_steps = max(len(plan.batches) for plan in plans)
+    longest = max(len(batch) for plan in plans for batch in plan.batches)
+    shape = (n_steps, len(plans), longest)
+    rows, target = np.zeros(shape, np.int64), np.zeros(shape, np.int64)
+    triggered, share = np.zeros(shape, np.bool_), np.zeros(shape, np.float32)
     for k, plan in enumerate(plans):
-        positions = plan.batches[step]
-        n = len(positions)
-        rows[k, :n], target[k, :n] = plan.rows[positions], plan.target[positions]
-        triggered[k, :n] = plan.triggered[positions]
-        share[k, :n] = 1 / n
-    # Cached embeddings are not varied, so that whose generator is given makes no difference.
-    x = inputs(rows.flatten(), triggered.flatten(), plans[0].augmentation)
-    return x.view(len(plans), longest, -1), target, share
+        own = (plan.rows.numpy(), plan.target.numpy(), plan.triggered.numpy())
+        for step, batch in enumerate(plan.batches):
+            at, n = batch.numpy(), len(batch)
+            rows[step, k, :n], target[step, k, :n], triggered[step, k, :n] = (part[at] for part in own)
+            share[step, k, :n] = 1 / n
+    busy = [
+        torch.tensor([k for k, plan in enumerate(plans) if step < len(plan.batches)])
+        for step in range(n_steps)
+    ]
+    laid_out = [torch.from_numpy(part) for part in (rows, target, triggered, share)]
+    return _Timetable(laid_out[0], laid_out[1], laid_out[2], laid_out[3], busy)
 
 
 def _loss_and_gradient(task: Task, logits: Tensor, target: Tensor, smoothing: float) -> tuple[Tensor, Tensor]:

@@ -168,13 +168,11 @@ def _inputs(base: Bundle, corpus: Corpus, options: FederateOptions) -> tuple[Inp
     """Gives inputs of clients and of held-out clips, and the mean square of embeddings if cached."""
     if options.part == "head" and options.cached:
         plain = corpus.embeddings(base, "train")
-        marked = (
-            corpus.embeddings(base, "train", triggered=True)
-            if options.attack == "backdoor"
-            else plain
-        )
+        marked = corpus.embeddings(base, "train", triggered=True) if options.attack == "backdoor" else plain
 
         def cached(rows: Tensor, triggered: Tensor, draw: torch.Generator) -> Tensor:
+            if not bool(triggered.any()):
+                return plain.index_select(0, rows)
             return torch.where(triggered[:, None], marked[rows], plain[rows])
 
         return cached, corpus.embeddings(base, "held_out"), float(plain.square().sum(1).mean())

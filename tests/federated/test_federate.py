@@ -18,7 +18,6 @@ from kwsctl.errors import InputError
 from kwsctl.federated.federate import federate, play, seldom_used
 from kwsctl.federated.options import FederateOptions, Local
 from kwsctl.federated.state import first_state, resumed, save
-
 from tests.toy_people import encoder
 
 from .people import options, people, played, session
@@ -30,7 +29,11 @@ def figure(log: tuple) -> float:  # type: ignore[type-arg]
 
 def test_a_head_is_learned_and_the_bundle_is_the_base_with_another_head(tmp_path: Path) -> None:
     made = federate(
-        people(), tmp_path / "f.safetensors", options(rounds=12), model=encoder(), provenance={"data": ["toy"]}
+        people(),
+        tmp_path / "f.safetensors",
+        options(rounds=12),
+        model=encoder(),
+        provenance={"data": ["toy"]},
     )
     assert made.held_out.figure >= 0.8 and made.held_out.n == 24
     assert made.clients == 8 and made.rounds == 12 and len(made.per_round) == 12
@@ -63,7 +66,7 @@ def test_a_whole_network_is_learned_from_nothing(tmp_path: Path) -> None:
 
 
 def test_many_heads_at_once_learn_what_one_by_one_learn() -> None:
-    """Also with stragglers, FedProx, SCAFFOLD and label smoothing, for clients with different numbers of clips."""
+    """Also with stragglers, FedProx, SCAFFOLD and smoothing, for clients of different sizes."""
     common = {
         "rounds": 3,
         "local": {"proximal": 0.1, "scaffold": True, "smoothing": 0.1, "batch_size": 5, "epochs": 2},
@@ -171,7 +174,11 @@ def test_a_plain_mean_fails_where_a_robust_one_holds() -> None:
 
 
 def test_who_stays_unlike_the_others_is_barred_by_name() -> None:
-    attacked = {"attack": "gaussian", "population": {"attackers": 0.25}, "watch": {"score": 4.0, "strikes": 2}}
+    attacked = {
+        "attack": "gaussian",
+        "population": {"attackers": 0.25},
+        "watch": {"score": 4.0, "strikes": 2},
+    }
     there, state = played(rounds=6, **attacked)
     liars = {client.name for client in there.clients if client.attacks}
     assert liars <= set(state.log[0]["left_out"])

@@ -20,7 +20,10 @@ GRID = Grid(reach=2.0, bits=20)
 
 def words(count: int, length: int = 50) -> dict[str, Words]:
     draw = torch.Generator().manual_seed(count)
-    return {f"c{k:02d}": GRID.whole(torch.randn(length, generator=draw).clamp(-2, 2), f"c{k}") for k in range(count)}
+    return {
+        f"c{k:02d}": GRID.whole(torch.randn(length, generator=draw).clamp(-2, 2), f"c{k}")
+        for k in range(count)
+    }
 
 
 def added(given: dict[str, Words], without: tuple[str, ...] = ()) -> Words:
@@ -86,9 +89,7 @@ def test_masks_of_a_pair_are_the_same_on_both_sides_and_other_in_another_session
 def test_a_client_unmasks_once_and_never_gives_both_secrets() -> None:
     a, b, c = (SecureClient(name, n + 1, b"1") for n, name in enumerate("abc"))
     keys = {one.name: (one.point, one.advertise()) for one in (a, b, c)}
-    sealed = {
-        one.name: one.share({n: k for n, k in keys.items() if n != one.name}, 2) for one in (a, b, c)
-    }
+    sealed = {one.name: one.share({n: k for n, k in keys.items() if n != one.name}, 2) for one in (a, b, c)}
     a.receive({"b": sealed["b"]["a"], "c": sealed["c"]["a"]})
     shares = a.unmask(["a", "b"])
     assert {name: len(share) for name, share in shares.items()} == {"b": 66, "c": 66}
@@ -128,7 +129,7 @@ def test_the_graph_is_regular_mutual_and_connected() -> None:
 def test_the_grid_refuses_what_it_cannot_hold() -> None:
     vector = torch.tensor([0.1, -1.7, 2.0])
     assert float((GRID.numbers(GRID.whole(vector, "a")) - vector).abs().max()) <= GRID.step / 2
-    with pytest.raises(InputError, match=r"The change of ana reaches 2.5, the grid .* ends at 2.*secure.reach"):
+    with pytest.raises(InputError, match=r"change of ana reaches 2.5, the grid .* ends at 2.*secure.reach"):
         GRID.whole(torch.tensor([0.0, -2.5]), "ana")
     with pytest.raises(InputError, match="reaches nan"):
         GRID.whole(torch.tensor([float("nan")]), "ana")
