@@ -97,8 +97,8 @@ def _crowd(rows: Sequence[Row]) -> Iterator[Promise]:
     yield Promise(
         "memory flat in the number of clients, and minutes for 50 rounds",
         large.facts["peak_grew_mb"] <= MOST_MB and large.facts["cpu_s"] <= MOST_S,
-        f"{large.facts['peak_grew_mb']:.0f} MB more for {large.facts['clients']:,} clients than the peak before "
-        f"({small.facts['clients']:,} clients), {large.facts['cpu_s']:.0f} s of CPU time",
+        f"{large.facts['peak_grew_mb']:.0f} MB above the peak of {small.facts['clients']:,} clients, "
+        f"{large.facts['cpu_s']:.0f} s of CPU time",
     )
 
 

@@ -26,9 +26,10 @@ class Local:
         scaffold: correct each gradient by control variates (Karimireddy et al. 2020, arXiv 1910.06378,
             alg. 1).
         augment: vary the clips; cached embeddings cannot be varied.
-        pseudo_from: confidence above which an unlabelled clip is given the label that the shared model
-            says, in the first round; 0 uses labelled clips only.
+        pseudo_from: share of a client's unlabelled clips, those of which the shared model is surest, that get
+            the label it says, when that begins; 0 uses labelled clips only.
         pseudo_to: the same in the last round.
+        pseudo_after: rounds on labelled clips alone before that: a model that knows nothing teaches nonsense.
     """
 
     epochs: int = 1
@@ -39,7 +40,8 @@ class Local:
     scaffold: bool = False
     augment: bool = True
     pseudo_from: float = 0.0
-    pseudo_to: float = 0.9
+    pseudo_to: float = 1.0
+    pseudo_after: int = 15
 
 
 @dataclass(frozen=True)

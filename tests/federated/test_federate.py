@@ -156,9 +156,12 @@ def test_garbage_is_refused_counted_and_named_and_the_round_goes_on() -> None:
         assert sorted(line["refused"]) == liars and line["answered"] == 3 and line["lost"] is None
     reasons = " | ".join(state.log[0]["refused"].values())
     for said in (
-        "head.bias is not finite", "has shape (1, 3), expected (3,)", "made on bundle 000000000000, asked for",
-        "sends 10,737,418,528 bytes", "claims 1000000000 clips",
-    ):  # fmt: skip
+        "head.bias is not finite",
+        "has shape (1, 3), expected (3,)",
+        "made on bundle 000000000000, asked for",
+        "sends 10,737,418,528 bytes",
+        "claims 1000000000 clips",
+    ):
         assert said in reasons
     assert figure(state.log) >= 0.7
 
@@ -226,8 +229,10 @@ def test_the_same_seed_gives_the_same_noise_and_another_does_not() -> None:
 def test_unlabelled_clips_help_once_the_model_is_sure() -> None:
     few = {"population": {"labelled_share": 0.1}, "rounds": 12}
     _, alone = played(**few)
-    _, helped = played(**few, local={"pseudo_from": 0.5, "pseudo_to": 0.8})
-    assert alone.log[-1]["labels_made_up"] == 0 and helped.log[-1]["labels_made_up"] > 0.3
+    _, helped = played(**few, local={"pseudo_from": 0.5, "pseudo_to": 1.0, "pseudo_after": 5})
+    made_up = [line["labels_made_up"] for line in helped.log]
+    assert made_up[:5] == [0] * 5 and made_up == sorted(made_up) and made_up[-1] > 0.5
+    assert alone.log[-1]["labels_made_up"] == 0
     assert figure(helped.log) >= figure(alone.log)
 
 
