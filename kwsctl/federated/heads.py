@@ -71,18 +71,22 @@ def _together(
         )
         # Cached embeddings are not varied, so that whose generator is given makes no difference.
         x = inputs(rows.flatten(), marked.flatten(), plans[0].augmentation).view(*rows.shape, -1)
-        point = now[own]
+        everybody = len(own) == len(plans)
+        point = now if everybody else now[own]
         bias, weight = point[:, :n_labels], point[:, n_labels:].view(len(own), n_labels, -1)
         logits = torch.baddbmm(bias[:, None], x, weight.transpose(1, 2))
         loss, pushed = _loss_and_gradient(task, logits, target, work.smoothing)
         pushed = pushed * share[..., None]
-        by_bias = pushed.sum(1)
-        by_weight = torch.bmm(pushed.transpose(1, 2), x)
-        gradient = torch.cat([by_bias, by_weight.flatten(1)], 1)
-        gradient = gradient + work.proximal * (point - starts[own])
+        near = work.proximal * (point - starts[own]) if work.proximal else None
+        # In place, on views of the weights: most of a step is moving numbers.
+        weight.baddbmm_(pushed.transpose(1, 2), x, alpha=-work.rate)
+        bias.sub_(pushed.sum(1), alpha=work.rate)
+        if near is not None:
+            point.sub_(near, alpha=work.rate)
         if pull is not None:
-            gradient = gradient + pull[own]
-        now[own] = point - work.rate * gradient
+            point.sub_(pull[own], alpha=work.rate)
+        if not everybody:
+            now[own] = point
         held = (share > 0).sum(1)
         loss_sum[own] += (loss * share).sum(1) * held
         clips[own] += held
