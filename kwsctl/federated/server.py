@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -138,7 +139,9 @@ class Merged:
     bytes_down: int = 0
 
 
-def merge(session: Session, state: State, deltas: Sequence[Delta], number: int) -> Merged:
+def merge(
+    session: Session, state: State, deltas: Sequence[Delta], number: int, silent: Sequence[str] = ()
+) -> Merged:
     """Makes one change of many: by sums that hide single ones, with noise, through the aggregator.
 
     Args:
@@ -146,6 +149,7 @@ def merge(session: Session, state: State, deltas: Sequence[Delta], number: int) 
         state: before the round.
         deltas: at least one.
         number: of the round.
+        silent: who dropped out after sharing the secrets of secure aggregation.
 
     Returns:
         The change, and what the aggregator remembers.
@@ -156,7 +160,7 @@ def merge(session: Session, state: State, deltas: Sequence[Delta], number: int) 
     file, how = session.aggregator
     seen, up, down = list(deltas), 0, 0
     if session.options.secure.on:
-        seen, up, down = _sums(session, deltas, number)
+        seen, up, down = _sums(session, deltas, number, silent)
     if session.options.privacy.noise:
         seen = [_noisy(session, state, seen, len(deltas), number)]
     delta, server = file.aggregate(seen, state.server, how)
@@ -175,7 +179,9 @@ def _noisy(session: Session, state: State, seen: Sequence[Delta], count: int, nu
     return dataclasses.replace(seen[0], changes=layout.tensors(mean), n_clips=count)
 
 
-def _sums(session: Session, deltas: Sequence[Delta], number: int) -> tuple[list[Delta], int, int]:
+def _sums(
+    session: Session, deltas: Sequence[Delta], number: int, silent: Sequence[str]
+) -> tuple[list[Delta], int, int]:
     """Gives the mean change of each group of clients, each of which comes from a sum that hides them."""
     how = session.options.secure
     grid = Grid(how.reach, how.bits)
@@ -192,8 +198,10 @@ def _sums(session: Session, deltas: Sequence[Delta], number: int) -> tuple[list[
             name: grid.whole(v.clamp(-how.reach, how.reach) if name in liars else v, name)
             for name, v in vectors.items()
         }
+        lost = silent[place :: how.groups]
         found = secure_sum(
-            words,
+            words | {name: np.zeros(session.layout.size, dtype=np.uint32) for name in lost},
+            silent=lost,
             session=f"{session.seed}:{number}:{place}".encode(),
             draw=numpy_generator(session.seed, "graph", number, place),
             degree=how.degree,

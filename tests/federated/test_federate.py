@@ -194,6 +194,11 @@ def test_secure_sums_give_what_plain_ones_give() -> None:
     _, secure = played(**equal, secure={"on": True, "degree": 4})
     torch.testing.assert_close(plain.weights, secure.weights, atol=2e-3, rtol=0)  # 20 bits over +-16
     assert secure.log[0]["bytes_up"] > plain.log[0]["bytes_up"]
+    some = {**equal, "attendance": {"dropout": 0.2}}
+    _, fewer = played(**some)
+    _, recovered = played(**some, secure={"on": True, "degree": 8, "threshold": 0.5})
+    assert any(line["dropped"] for line in recovered.log) and not any(line["lost"] for line in recovered.log)
+    torch.testing.assert_close(fewer.weights, recovered.weights, atol=2e-3, rtol=0)
     _, robust = played(
         secure={"on": True, "groups": 2 * 2, "degree": 2}, aggregator="median", rounds=2,
         population={"partition": "iid", "partition_options": {"clients": 12}},
@@ -213,6 +218,15 @@ def test_noise_is_counted_and_the_budget_is_kept() -> None:
     there = session(privacy={**private, "budget": budget}, rounds=30)
     with pytest.raises(InputError, match=rf"Round \d+ would spend epsilon = .* of a budget of {budget:g}"):
         play(there, first_state(there))
+
+
+def test_noise_comes_even_if_nobody_does() -> None:
+    rare = {"attendance": {"share": 0.01}, "rounds": 3, "privacy": {"clip": 1.0, "noise": 1.0, "delta": 1e-3}}
+    there, state = played(**rare)
+    assert [line["answered"] for line in state.log] == [0, 0, 0] and not any(
+        line["lost"] for line in state.log
+    )
+    assert not torch.equal(state.weights, first_state(there).weights)
 
 
 def test_the_same_seed_gives_the_same_noise_and_another_does_not() -> None:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 
+import torch
+
+from kwsctl.bundle import Delta
 from kwsctl.errors import InputError
 from kwsctl.federated import accountant, anomaly, privacy
 from kwsctl.federated.attendance import attend
@@ -63,7 +66,8 @@ def advance(session: Session, state: State, options: Options) -> tuple[State, Ro
         clip=_next_clip(session, state, found),
     )
     try:
-        merged = merge(session, state, got.deltas, number) if got.deltas else None
+        used = got.deltas or _nobody(session, base_sha256)
+        merged = merge(session, state, used, number, facts.dropped) if used else None
     except InputError as error:
         if not session.options.secure.on or "grid" in error.message:
             raise
@@ -100,6 +104,13 @@ def _moved(
         influence=merged.delta.made_by.get("influence", {}),
     )
     return dataclasses.replace(after, weights=weights, public=public, server=merged.server), told
+
+
+def _nobody(session: Session, base_sha256: str) -> tuple[Delta, ...]:
+    """Gives a change of zeros where noise is promised: its absence would tell that nobody came."""
+    if not session.options.privacy.noise or session.options.secure.on:
+        return ()
+    return (Delta(base_sha256, session.layout.tensors(torch.zeros(session.layout.size))),)
 
 
 def _last_broadcast(session: Session, state: State) -> int:
