@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from kwsctl.bench.federated_cases import TABLES, Cases, FederatedBenchOptions
+from kwsctl.bench.federated_cases import TABLES
 from kwsctl.bench.federated_people import folds
 from kwsctl.bench.federated_promises import Promise, promises
+from kwsctl.bench.federated_setting import Cases, FederatedBenchOptions
 from kwsctl.bench.federated_speed import Speed, heads_at_once
 from kwsctl.bench.federated_trials import Row, central, local_only
 from kwsctl.bundle import Bundle

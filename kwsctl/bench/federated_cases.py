@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import resource
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import torch
 
 from kwsctl import registry
-from kwsctl.bench.federated_people import Fold, crowd
-from kwsctl.bench.federated_trials import Played, Row, federated, own_accuracy, row_of, seldom
+from kwsctl.bench.federated_attacks import attacks
+from kwsctl.bench.federated_setting import Cases
+from kwsctl.bench.federated_trials import Row, federated, own_accuracy, row_of, seldom
 from kwsctl.federated.accountant import epsilon
-from kwsctl.federated.held_out import BATCH
 from kwsctl.federated.session import AGGREGATORS, Session
-from kwsctl.federated.state import State
 from kwsctl.federated.topologies.gossip import spread
 from kwsctl.federated.topologies.star import delta_of
 
@@ -30,67 +27,6 @@ SERVER = {
 }
 LOCAL = {"fedadam": {"rate": 2.0}, "fedyogi": {"rate": 2.0}}
 """Rates were tried on one fold, for each aggregator by itself; the mean was best with the default of 6."""
-ROBUST = ("mean", "norm_bounded", "median", "trimmed_mean", "geometric_median", "krum", "multi_krum")
-ATTACKS = ("label_flip", "sign_flip", "scaled", "gaussian", "collusion", "backdoor")
-
-
-@dataclass(frozen=True)
-class FederatedBenchOptions:
-    """How much to measure.
-
-    Attributes:
-        folds: speakers are held out in so many parts.
-        rounds: of a federation.
-        attack_folds: folds of the table of attacks, which has many cells.
-        attack_rounds: rounds of each of these.
-        attackers: share of the clients that lie.
-        crowd: simulated identities of the last table.
-        crowd_clips: clips of each.
-        tables: which to make.
-        seed: of everything random.
-    """
-
-    folds: int = 4
-    rounds: int = 50
-    attack_folds: int = 2
-    attack_rounds: int = 15
-    attackers: float = 0.2
-    crowd: int = 1000
-    crowd_clips: int = 12
-    tables: tuple[str, ...] = (
-        "aggregators", "clients", "labels", "attacks", "compression", "privacy", "topologies", "crowd",
-    )  # fmt: skip
-    seed: int = 0
-
-
-@dataclass(frozen=True, eq=False)
-class Cases:
-    """What all tables are made with.
-
-    Attributes:
-        where: the folds.
-        options: how much to measure.
-        target: accuracy to reach.
-        crowds: those that were made, by their size.
-    """
-
-    where: Sequence[Fold]
-    options: FederatedBenchOptions
-    target: float
-    crowds: dict[int, Fold]
-
-    def crowd(self, clients: int) -> Fold:
-        """Gives a crowd, made once."""
-        if clients not in self.crowds:
-            self.crowds[clients] = crowd(self.where[0], clients, self.options.crowd_clips, self.options.seed)
-        return self.crowds[clients]
-
-    def row(self, name: str, where: Sequence[Fold] | None = None, **values: Any) -> Row:
-        """Plays one federation in all folds and makes its line."""
-        played = federated(
-            where or self.where, self.options.seed, **{"rounds": self.options.rounds, **values}
-        )
-        return row_of(name, played, self.target, self.options.seed)
 
 
 def _aggregators(bench: Cases) -> list[Row]:
@@ -144,70 +80,6 @@ def _labels(cases: Cases) -> list[Row]:
         rows.append(cases.row(f"{share:.0%} labelled", **few, local=often))
         rows.append(cases.row(f"{share:.0%} labelled, others guessed", **few, local={**often, **guess}))
     return rows
-
-
-def _attacks(bench: Cases) -> list[Row]:
-    where, share = bench.where[: bench.options.attack_folds], bench.options.attackers
-    n = bench.options.attack_rounds
-    rows = []
-    for attack in (None, *ATTACKS):
-        for name in ROBUST:
-            lies = {} if attack is None else {"attack": attack, "population": {"attackers": share}}
-            played = federated(where, bench.options.seed, rounds=n, evaluate_every=n, aggregator=name, **lies)
-            facts: dict[str, Any] = {"attack": attack or "none", "aggregator": name}
-            if attack == "backdoor":
-                facts["backdoor"] = float(
-                    np.mean([_backdoor(s, t) for s, t in zip(played.sessions, played.states, strict=True)])
-                )
-            facts["seldom"] = len(seldom(played)) if attack is None else 0
-            rows.append(row_of(f"{attack or 'no attack'}, {name}", played, None, bench.options.seed, **facts))
-    for attack in ATTACKS:
-        watch = {"watch": {"score": 4.0, "strikes": 3}}
-        lies = {"attack": attack, "population": {"attackers": share}}
-        played = federated(where, bench.options.seed, rounds=n, evaluate_every=n, **watch, **lies)
-        facts = {"attack": attack, "aggregator": "mean, watched"}
-        rows.append(
-            row_of(f"{attack}, watched mean", played, None, bench.options.seed, **facts, **_caught(played))
-        )
-    played = federated(
-        where, bench.options.seed, rounds=n, evaluate_every=n, watch={"score": 4.0, "strikes": 3}
-    )
-    rows.append(
-        row_of(
-            "no attack, watched mean",
-            played,
-            None,
-            bench.options.seed,
-            attack="none",
-            aggregator="mean, watched",
-            **_caught(played),
-        )
-    )
-    return rows
-
-
-def _caught(played: Played) -> dict[str, int]:
-    """Counts attackers and honest clients that were barred, in all folds."""
-    caught = wrongly = 0
-    for session, state in zip(played.sessions, played.states, strict=True):
-        liars = {client.name for client in session.clients if client.attacks}
-        barred = {name for name, count in state.strikes.items() if count >= session.options.watch.strikes}
-        caught, wrongly = caught + len(barred & liars), wrongly + len(barred - liars)
-    liars_in_all = sum(client.attacks for session in played.sessions for client in session.clients)
-    return {"barred_liars": caught, "liars": liars_in_all, "barred_honest": wrongly}
-
-
-def _backdoor(session: Session, state: State) -> float:
-    """Gives the share of triggered held-out clips of other words that become the attacker's word."""
-    table = session.corpus.embeddings(session.base, "held_out", triggered=True)
-    assert session.attack is not None  # noqa: S101  # only called for that attack
-    wanted = session.attack[1].label
-    others = session.corpus.held_out.target != wanted
-    logits = [
-        session.resident.logits(session.complete(state.weights), part) for part in torch.split(table, BATCH)
-    ]
-    said = np.concatenate([part.argmax(1).numpy() for part in logits])
-    return float((said == wanted)[others.numpy()].mean())
 
 
 def _compression(bench: Cases) -> list[Row]:
@@ -315,7 +187,7 @@ TABLES: dict[str, Callable[[Cases], list[Row]]] = {
     "aggregators": _aggregators,
     "clients": _clients,
     "labels": _labels,
-    "attacks": _attacks,
+    "attacks": attacks,
     "compression": _compression,
     "privacy": _privacy,
     "topologies": _topologies,
