@@ -19,6 +19,7 @@ from kwsctl.federated.federate import federate, play, seldom_used
 from kwsctl.federated.options import FederateOptions, Local
 from kwsctl.federated.state import first_state, resumed, save
 from tests.toy_people import encoder
+from tests.toy_words import toy_store
 
 from .people import options, people, played, session
 
@@ -317,3 +318,15 @@ def test_a_grid_that_is_too_small_is_refused() -> None:
 def test_a_part_of_a_random_network_is_not_trained(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="whose rest would stay random"):
         federate(people(), tmp_path / "f.safetensors", options())
+
+
+def test_a_wake_word_is_federated_with_noise_dealt_out_to_all(tmp_path: Path) -> None:
+    store = toy_store(tmp_path, words=("rise",))
+    quick = FederateOptions(
+        rounds=2, network={"width": 0.25, "dropout": 0.0}, aggregator="mean", evaluate_every=2,
+        local=Local(rate=0.1, batch_size=16, augment=False),
+    )  # fmt: skip
+    made = federate(store, tmp_path / "f.safetensors", quick)
+    assert made.clients == 7 and made.per_round[1]["loss"] < made.per_round[0]["loss"]
+    assert bundle.load(made.bundle).task == "wake" and 0 < made.held_out.figure <= 1
+    assert made.held_out.per_speaker == () and made.held_out.worst_decile is None
