@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -27,6 +27,7 @@ class Client:
         labelled: [N] of which of them it knows the label.
         joins: the first round in which it can be asked.
         attacks: whether it lies.
+        kept_back: clips that it never learns from, to measure what the model is worth to itself.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Client:
     labelled: NDArray[np.bool_]
     joins: int = 0
     attacks: bool = False
+    kept_back: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,7 @@ class Population:
         late_share: of the clients that join later.
         late_rounds: by when the last of them has joined.
         attackers: share of the clients that lie, rounded.
+        kept_back: share of a client's clips that it never learns from, to measure personal layers with.
     """
 
     partition: str = "speaker"
@@ -55,6 +58,7 @@ class Population:
     late_share: float = 0.0
     late_rounds: int = 10
     attackers: float = 0.0
+    kept_back: float = 0.0
 
 
 def populate(
@@ -75,7 +79,7 @@ def populate(
         InputError: a share outside 0 to 1, or fewer than two clients.
         ExtensionError: no such partition.
     """
-    for name in ("labelled_share", "late_share", "attackers"):
+    for name in ("labelled_share", "late_share", "attackers", "kept_back"):
         if not 0 <= getattr(how, name) <= 1:
             raise InputError(f"{name} = {getattr(how, name):g} is no share.", "Use 0 to 1.")
     if how.partition == "speaker" and all(name is None for name in speakers):
@@ -90,10 +94,21 @@ def populate(
     late = draw.random(len(names)) < how.late_share
     first = np.where(late, draw.integers(1, max(2, how.late_rounds + 1), len(names)), 0)
     liars = set(draw.permutation(len(names))[: round(how.attackers * len(names))].tolist())
-    return tuple(
-        Client(name, parts[name], _labelled(len(parts[name]), how, name, seed), int(first[n]), n in liars)
-        for n, name in enumerate(names)
-    )
+    who = []
+    for n, name in enumerate(names):
+        rows, kept_back = _split(parts[name], how.kept_back, name, seed)
+        labelled = _labelled(len(rows), how, name, seed)
+        who.append(Client(name, rows, labelled, int(first[n]), n in liars, kept_back))
+    return tuple(who)
+
+
+def _split(
+    rows: NDArray[np.int64], share: float, name: str, seed: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Parts the clips of a client into those it learns from, at least one, and those it keeps back."""
+    count = min(len(rows) - 1, round(share * len(rows)))
+    order = numpy_generator(seed, "kept back", name).permutation(len(rows))
+    return np.sort(rows[order[count:]]), np.sort(rows[order[:count]])
 
 
 def _labelled(count: int, how: Population, name: str, seed: int) -> NDArray[np.bool_]:

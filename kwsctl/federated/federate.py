@@ -15,7 +15,7 @@ from kwsctl.bundle import Bundle
 from kwsctl.data.store import ClipStore
 from kwsctl.errors import InputError
 from kwsctl.federated import accountant, anomaly, clients, privacy, start
-from kwsctl.federated.held_out import HeldOut, figure_of, measure
+from kwsctl.federated.held_out import HeldOut, OwnFigures, figure_of, measure, measure_own
 from kwsctl.federated.options import FederateOptions
 from kwsctl.federated.session import Session, open_session
 from kwsctl.federated.state import RoundFacts, State, first_state, resumed, save
@@ -44,6 +44,7 @@ class FederateResult:
         epsilon: spent, as tight as it can be counted; None without noise.
         delta: with which probability that may fail; None without noise.
         held_out: figures on held-out speakers.
+        own: figures on clips that clients kept back; None if they kept none.
         refused: in how many rounds each client was refused.
         barred: clients that are not asked any more, for what they sent.
         seldom_used: clients of which a robust aggregator took less than 40 % on average, and how much.
@@ -63,6 +64,7 @@ class FederateResult:
     epsilon: float | None
     delta: float | None
     held_out: HeldOut
+    own: OwnFigures | None
     refused: Mapping[str, int]
     barred: tuple[str, ...]
     seldom_used: Mapping[str, float]
@@ -202,6 +204,7 @@ def _finish(
         epsilon=epsilon,
         delta=delta_of(session) if noisy else None,
         held_out=measure(session, state.weights),
+        own=measure_own(session, state),
         refused=refused,
         barred=anomaly.barred(state.strikes, session.options.watch),
         seldom_used=seldom_used(state),

@@ -12,6 +12,7 @@ from torch import Tensor
 from kwsctl.errors import InputError
 from kwsctl.evaluation import fairness, intervals
 from kwsctl.federated.session import Session
+from kwsctl.federated.state import State
 from kwsctl.learning import validation
 from kwsctl.seeding import numpy_generator
 
@@ -55,6 +56,47 @@ def right_answers(session: Session, weights: Tensor) -> NDArray[np.float64]:
     """Gives [M] 1 where the answer to a held-out clip is right."""
     logits = logits_of(session, weights)
     return (logits.argmax(1) == session.corpus.held_out.target).double().numpy()
+
+
+@dataclass(frozen=True)
+class OwnFigures:
+    """What clients have of the model on clips that they kept back; a word's repetitions are of one sitting.
+
+    Attributes:
+        shared: mean accuracy over clients, with the shared weights alone.
+        personal: the same with each client's personal layers.
+        worst_shared: of the client that fares worst.
+        worst_personal: of the client that fares worst.
+        clients: how many were measured.
+        n: clips.
+    """
+
+    shared: float
+    personal: float
+    worst_shared: float
+    worst_personal: float
+    clients: int
+    n: int
+
+
+def measure_own(session: Session, state: State) -> OwnFigures | None:
+    """Measures the model on clips that clients kept back; None if there are none, or for a wake word."""
+    there = [client for client in session.clients if len(client.kept_back)]
+    if not there or session.base.task != "keywords":
+        return None
+    shared = session.complete(state.weights)
+    rates: dict[str, list[float]] = {"shared": [], "personal": []}
+    for client in there:
+        rows = torch.from_numpy(client.kept_back)
+        own = state.devices.get(client.name, {}).get("personal")
+        for name, weights in (("shared", shared), ("personal", session.complete(state.weights, own))):
+            said = session.resident.logits(weights, session.as_they_are(rows)).argmax(1)
+            rates[name].append(float((said == session.corpus.train.target[rows]).double().mean()))
+    n = sum(len(client.kept_back) for client in there)
+    means = {name: float(np.mean(own)) for name, own in rates.items()}
+    return OwnFigures(
+        means["shared"], means["personal"], min(rates["shared"]), min(rates["personal"]), len(there), n
+    )
 
 
 def measure(session: Session, shared: Tensor) -> HeldOut:

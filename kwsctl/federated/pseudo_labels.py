@@ -66,14 +66,8 @@ def guessed(
     local = session.options.local
     known = torch.from_numpy(client.labelled)
     rows = torch.from_numpy(client.rows)[~known]
-    draw = torch.Generator().manual_seed(0)
-    plain = torch.zeros(len(rows), dtype=torch.bool)
     with torch.no_grad():
-        if session.on_embeddings:
-            inputs = session.inputs(rows, plain, draw)
-        else:
-            inputs = session.corpus.features(session.corpus.train, rows)
-        shares = session.base.probabilities(session.resident.logits(weights, inputs))
+        shares = session.base.probabilities(session.resident.logits(weights, session.as_they_are(rows)))
     best = shares.topk(min(2, shares.shape[1]), dim=1)
     margin = best.values[:, 0] - best.values[:, -1]
     wanted = share_from(local, number, session.options.rounds)

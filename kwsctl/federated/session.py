@@ -97,6 +97,12 @@ class Session:
         whole[self.shared] = shared
         return whole
 
+    def as_they_are(self, rows: Tensor) -> Tensor:
+        """Gives the inputs of training clips, not varied."""
+        if not self.on_embeddings:
+            return self.corpus.features(self.corpus.train, rows)
+        return self.inputs(rows, torch.zeros(len(rows), dtype=torch.bool), torch.Generator())
+
     def bundle(self, shared: Tensor, lineage: dict[str, Any] | None = None) -> Bundle:
         """Gives the bundle of shared weights [P]."""
         weights = dict(self.base.weights) | self.layout.tensors(shared.clone())

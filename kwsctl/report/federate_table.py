@@ -28,6 +28,13 @@ def federate_table(result: FederateResult) -> Table:
     table.add_row("Held-out speakers", f"{found.figure:.2%} (95 %: {low:.2%} to {high:.2%}), n = {found.n}")
     if found.worst_decile is not None:
         table.add_row("Worst tenth of them", f"{found.worst_decile:.2%}")
+    if result.own is not None:
+        own = result.own
+        table.add_row(
+            "Clients' own clips",
+            f"{own.shared:.2%} shared, {own.personal:.2%} with personal layers (worst client "
+            f"{own.worst_shared:.1%}, {own.worst_personal:.1%}); n = {own.n}, kept back, {own.clients} clients",
+        )
     per_client = max(1, sum(line["asked"] for line in result.per_round))
     table.add_row(
         "Sent",

@@ -16,6 +16,7 @@ import torch
 from kwsctl import bundle
 from kwsctl.errors import InputError
 from kwsctl.federated.federate import federate, play, seldom_used
+from kwsctl.federated.held_out import measure_own
 from kwsctl.federated.options import FederateOptions, Local
 from kwsctl.federated.state import first_state, resumed, save
 from tests.toy_people import encoder
@@ -254,9 +255,17 @@ def test_unlabelled_clips_help_once_the_model_is_sure() -> None:
 def test_personal_layers_stay_on_the_device() -> None:
     there, state = played(personal="bias", rounds=3)
     assert there.layout.names == ("head.weight",)
-    own = {name: kept["personal"][:3] for name, kept in state.devices.items()}
-    assert len({tuple(bias.tolist()) for bias in own.values()}) == 8
+    biases = {name: kept["personal"][:3] for name, kept in state.devices.items()}
+    assert len({tuple(bias.tolist()) for bias in biases.values()}) == 8
     assert torch.equal(there.complete(state.weights)[:3], torch.zeros(3))
+    _, alone = played(personal="bias", rounds=3, population={"kept_back": 0.25})
+    own = measure_own(there, alone)
+    assert own is None  # the other session kept nothing back
+    there, state = played(personal="bias", rounds=8, population={"kept_back": 0.25})
+    figures = measure_own(there, state)
+    assert figures is not None and (figures.clients, figures.n) == (8, 24)
+    assert figures.worst_personal <= figures.personal <= 1 and figures.personal > 0.5
+    assert all(not set(client.rows) & set(client.kept_back) for client in there.clients)
     with pytest.raises(InputError, match="personal = 'voice' keeps 0 of 2 weights"):
         session(personal="voice")
 
