@@ -21,6 +21,7 @@ LAYERS = [
     {"evaluation"},
     {"learning"},
     {"personal"},
+    {"federated"},
     {"export"},
     {"bench"},
     {"report"},

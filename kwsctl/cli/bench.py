@@ -172,6 +172,38 @@ def export_command(
     console.note(ONE_SITTING)
 
 
+@app.command("federated")
+def federated_command(
+    data: Data,
+    model: Encoder = None,
+    table: Annotated[list[str] | None, typer.Option(help="Only these tables; repeatable.")] = None,
+    config: parameters.Config = None,
+    assignments: parameters.Assignments = None,
+    seed: parameters.Seed = 0,
+    home: parameters.Home = None,
+    json: parameters.Json = False,
+) -> None:
+    """Compare ways to federate: aggregators, attacks, compression, privacy, topologies, labels, a crowd.
+
+    Example: `kwsctl bench federated --data arabic/manifest.csv --table attacks --table compression`
+    """
+    from kwsctl import bundle
+    from kwsctl.bench.federated import FederatedBenchOptions, federated_bench
+    from kwsctl.data.prepare import prepared
+    from kwsctl.options import resolve
+    from kwsctl.report.federated_tables import federated_tables
+
+    flags = {"seed": seed, "tables": tuple(table) if table else None}
+    options = resolve(FederatedBenchOptions, file=config, assignments=assignments or (), flags=flags)
+    encoder = bundle.load(model or parameters.shipped(parameters.ENCODER))
+    with console.progress_bar("Preparing") as progress:
+        store = prepared(data, home_folder(home), progress, rate_hz=encoder.features.sample_rate_hz)
+    with console.progress_bar("Federating") as progress:
+        found = federated_bench(store, encoder, options, progress)
+    console.show(found, as_json=json, render=federated_tables)
+    console.note(ONE_SITTING)
+
+
 def _people(data: Path, model: Path | None, home: Path) -> tuple[People, StoredNegatives]:
     """Reads the encoder, everybody's clips and the stored negatives; warns of people it has heard."""
     from kwsctl import bundle

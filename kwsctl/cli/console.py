@@ -14,6 +14,7 @@ from rich.console import Console, RenderableType
 from rich.live import Live
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
 from rich.text import Text
 
 from kwsctl.errors import KwsctlError
@@ -92,6 +93,33 @@ def progress_bar(what: str) -> Iterator[ReportProgress]:
         yield report
     finally:
         bars.stop()
+
+
+@contextlib.contextmanager
+def round_table(columns: tuple[str, ...], shown: int = 8) -> Iterator[ReportProgress]:
+    """Shows the last rounds of a federation as a table on stderr while the block runs.
+
+    Args:
+        columns: `round`, and the names of facts.
+        shown: how many rounds.
+
+    Yields:
+        The callable to hand to the library; what it reports before the first round is not shown.
+    """
+    rows: list[tuple[str, ...]] = []
+    with Live(console=_err, transient=True, auto_refresh=False) as live:
+
+        def report(done: int, total: int | None, /, **facts: str | float) -> None:
+            if not facts or not _err.is_terminal:
+                return
+            facts = {"round": f"{done}/{total}", **facts}
+            rows.append(tuple(_short(facts[name]) if name in facts else "" for name in columns))
+            table = Table(*columns, box=None, pad_edge=False)
+            for row in rows[-shown:]:
+                table.add_row(*row)
+            live.update(table, refresh=True)
+
+        yield report
 
 
 def _short(value: str | float) -> str:

@@ -114,6 +114,24 @@ def _move(power: Tensor, n_frames: int, how: Augmentation, generator: torch.Gene
         return power.gather(2, index[:, None, :].expand(-1, n_bins, -1))
     tempo = 1 + _uniform(n_clips, -how.speed, how.speed, generator)
     warp = 1 + _uniform(n_clips, -how.warp, how.warp, generator)
+    return stretch(power, n_frames, tempo, warp, shift)
+
+
+def stretch(power: Tensor, n_frames: int, tempo: Tensor, warp: Tensor, shift: Tensor) -> Tensor:
+    """Stretches time and mel axes by interpolation: another pace and another voice.
+
+    Args:
+        power: [B, F, T'] mel power.
+        n_frames: T of the result.
+        tempo: [B] 1 leaves the pace as it is.
+        warp: [B] 1 leaves the mel axis as it is.
+        shift: [B] in frames.
+
+    Returns:
+        [B, F, T] mel power.
+    """
+    n_bins, n_long = power.shape[1:]
+    frame = torch.arange(n_frames, dtype=torch.float32)
     centred = (frame - (n_frames - 1) / 2)[None] * tempo[:, None]
     source_frame = centred + (n_long - 1) / 2 + shift[:, None]
     source_bin = torch.arange(n_bins, dtype=torch.float32)[None] * warp[:, None]

@@ -1,0 +1,144 @@
+"""What a federation has to hold, said from the tables of `kwsctl bench federated`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from kwsctl.bench.federated_speed import Speed
+from kwsctl.bench.federated_trials import Row
+
+FEW_POINTS, ROBUST_POINTS = 0.01, 0.02
+LEAST_RECOVERED = 0.85
+UP, DOWN = 30.0, 4.0
+FASTER = 5.0
+MOST_MB, MOST_S = 50.0, 300.0
+
+
+@dataclass(frozen=True)
+class Promise:
+    """One line.
+
+    Attributes:
+        what: has to hold.
+        held: whether it does.
+        found: what was measured.
+    """
+
+    what: str
+    held: bool
+    found: str
+
+
+def promises(
+    central: Row, tables: Mapping[str, Sequence[Row]], speed: Speed, target: float
+) -> tuple[Promise, ...]:
+    """Compares the tables that were made with what has to hold.
+
+    Args:
+        central: training on all clips together.
+        tables: lines by table.
+        speed: of many heads at once.
+        target: 98 % of central training.
+
+    Returns:
+        One line for each promise whose table was made.
+    """
+    found: list[Promise] = []
+    by_name = {name: {row.name: row for row in rows} for name, rows in tables.items()}
+    if "aggregators" in by_name:
+        found += _rounds(by_name["aggregators"], central, target)
+    if "labels" in by_name:
+        found += _labels(by_name["labels"])
+    if "compression" in by_name:
+        found += _bytes(by_name["compression"])
+    if "attacks" in tables:
+        found += _attacks(tables["attacks"])
+    if "crowd" in tables:
+        found += _crowd(tables["crowd"])
+    found.append(
+        Promise(
+            f"heads of {speed.clients} clients at once at least {FASTER:g} times faster than one by one",
+            speed.ratio >= FASTER,
+            f"{speed.ratio:.1f} times ({speed.low:.1f} to {speed.high:.1f}), CPU time in pairs",
+        )
+    )
+    return tuple(found)
+
+
+def _rounds(rows: Mapping[str, Row], central: Row, target: float) -> Iterator[Promise]:
+    best = max(rows.values(), key=lambda row: row.accuracy[0])
+    reached = {name: row.rounds_to_target for name, row in rows.items() if row.rounds_to_target}
+    first = min(reached, key=lambda name: reached[name] or 0) if reached else None
+    yield Promise(
+        "98 % of central training within 100 rounds",
+        bool(reached),
+        f"{best.accuracy[0] / central.accuracy[0]:.1%} ({best.name}); "
+        + (f"{first} needs {reached[first]} rounds to {target:.2%}" if first else "not reached"),
+    )
+    mean = rows["mean"].accuracy[0]
+    adaptive = max((rows[name] for name in ("fedadam", "fedyogi")), key=lambda row: row.accuracy[0])
+    last = len(rows["mean"].curve)
+    yield Promise(
+        f"server Adam or Yogi better than plain averaging after {last} rounds",
+        adaptive.accuracy[0] > mean,
+        f"{adaptive.name} {adaptive.accuracy[0]:.2%}, mean {mean:.2%}",
+    )
+
+
+def _crowd(rows: Sequence[Row]) -> Iterator[Promise]:
+    small, large = rows[0], rows[1]
+    plain, adaptive = large, max(rows[2:4], key=lambda row: row.accuracy[0])
+    yield Promise(
+        f"the same with {large.facts['clients']:,} simulated identities",
+        adaptive.accuracy[0] > plain.accuracy[0],
+        f"{adaptive.name} {adaptive.accuracy[0]:.2%}, {plain.name} {plain.accuracy[0]:.2%}",
+    )
+    yield Promise(
+        "memory flat in the number of clients, and minutes for 50 rounds",
+        large.facts["peak_grew_mb"] <= MOST_MB and large.facts["cpu_s"] <= MOST_S,
+        f"{large.facts['peak_grew_mb']:.0f} MB above the peak of {small.facts['clients']:,} clients, "
+        f"{large.facts['cpu_s']:.0f} s of CPU time",
+    )
+
+
+def _labels(rows: Mapping[str, Row]) -> Iterator[Promise]:
+    full, alone, guessed = (
+        rows[name].accuracy[0] for name in ("100% labelled", "3% labelled", "3% labelled, others guessed")
+    )
+    yield Promise(
+        "3 % labels and guesses give 85 % of all labels",
+        guessed >= LEAST_RECOVERED * full,
+        f"{guessed / full:.1%} ({guessed:.2%} of {full:.2%}; labels alone {alone:.2%})",
+    )
+
+
+def _bytes(rows: Mapping[str, Row]) -> Iterator[Promise]:
+    plain = rows["none"]
+    fine = [
+        row
+        for row in rows.values()
+        if row.accuracy[0] >= plain.accuracy[0] - FEW_POINTS and plain.bytes_down >= DOWN * row.bytes_down
+    ]
+    best = min(fine or rows.values(), key=lambda row: row.bytes_up)
+    up, down = plain.bytes_up / best.bytes_up, plain.bytes_down / best.bytes_down
+    yield Promise(
+        "30 times fewer bytes up and 4 times down at a loss of at most 1 point",
+        up >= UP and down >= DOWN and bool(fine),
+        f"{best.name}: {up:.1f} times up, {down:.1f} down, "
+        f"{(best.accuracy[0] - plain.accuracy[0]) * 100:+.2f} points",
+    )
+
+
+def _attacks(rows: Sequence[Row]) -> Iterator[Promise]:
+    cell = {(row.facts["attack"], row.facts["aggregator"]): row.accuracy[0] for row in rows}
+    robust = {name for _, name in cell} - {"mean", "mean, watched"}
+    clean = cell["none", "mean"]
+    for attack in ("sign_flip", "scaled"):
+        best = max(robust, key=lambda name: cell[attack, name])
+        yield Promise(
+            f"{attack}: a robust aggregator within 2 points of clean, and a plain mean that fails",
+            cell[attack, best] >= clean - ROBUST_POINTS and cell[attack, "mean"] < clean - ROBUST_POINTS,
+            f"{best} {cell[attack, best]:.2%}, clean mean {clean:.2%}, attacked mean "
+            f"{cell[attack, 'mean']:.2%}",
+        )

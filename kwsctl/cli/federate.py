@@ -1,0 +1,87 @@
+"""`kwsctl federate`: many devices learn one model, and raw data stays where it is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from kwsctl.cli import console, parameters
+from kwsctl.home import home as home_folder
+
+
+def federate_command(
+    data: Annotated[
+        list[Path] | None,
+        typer.Option(help="Manifest with speakers, who become clients; repeatable."),
+    ] = None,
+    model: Annotated[
+        Path | None,
+        typer.Option(
+            help="Bundle to begin with.", show_default="fresh weights; the shipped encoder for heads"
+        ),
+    ] = None,
+    rounds: Annotated[int | None, typer.Option(help="Rounds. [50]")] = None,
+    part: Annotated[str | None, typer.Option(help="What is shared: full, head or vectors. [full]")] = None,
+    aggregator: Annotated[
+        str | None, typer.Option(help="A file in federated/aggregators/. [fedadam]")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Bundle to write.", show_default="in the home")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Insist on going on from a checkpoint.")] = False,
+    config: parameters.Config = None,
+    assignments: parameters.Assignments = None,
+    seed: parameters.Seed = 0,
+    home: parameters.Home = None,
+    json: parameters.Json = False,
+) -> None:
+    """Let many simulated devices learn one model; the same command goes on if it was interrupted.
+
+    Example: `kwsctl federate --data clips/manifest.csv --part head --set privacy.clip=1 --set
+        privacy.noise=1`
+    """
+    from kwsctl import bundle
+    from kwsctl.data.joining import joined
+    from kwsctl.data.prepare import prepared
+    from kwsctl.errors import InputError
+    from kwsctl.federated.federate import federate
+    from kwsctl.federated.options import FederateOptions
+    from kwsctl.options import resolve
+    from kwsctl.report.federate_table import federate_table
+
+    flags: dict[str, Any] = {"rounds": rounds, "part": part, "aggregator": aggregator}
+    options = resolve(FederateOptions, file=config, assignments=assignments or (), flags=flags)
+    if not data:
+        raise InputError(
+            "There are no clients without --data.",
+            "Give a manifest with speakers; kwsctl data prepare makes one, for example of the "
+            "recipe synthetic.",
+        )
+    folder = home_folder(home)
+    if model is None and options.part != "full":
+        model = parameters.shipped(parameters.ENCODER)
+    base = None if model is None else bundle.load(model)
+    console.note("Begins with fresh weights." if model is None else f"Begins with {model.name}.")
+    manifest = joined(list(data), folder)
+    with console.progress_bar("Reading clips") as progress:
+        store = prepared(manifest, folder, progress)
+    path = out or folder / "models" / f"federated-{manifest.resolve().parent.name}.safetensors"
+    with console.round_table(("round", "clients", "loss", "held out", "refused", "epsilon")) as progress:
+        result = federate(
+            store,
+            path,
+            options,
+            model=base,
+            seed=seed,
+            resume="must" if resume else "auto",
+            provenance={"data": [one.resolve().parent.name for one in data]},
+            progress=progress,
+        )
+    if store.rejected:
+        console.warn(f"{len(store.rejected)} clips cannot be used, the first: {store.rejected[0].reason}")
+    for warning in result.warnings:
+        console.warn(warning)
+    if result.resumed_from:
+        console.note(f"Went on after round {result.resumed_from} of an interrupted run.")
+    console.show(result, as_json=json, render=federate_table)
+    console.note(f"Next: kwsctl evaluate --model {path} --data {data[0]} --split val")

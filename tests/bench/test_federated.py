@@ -1,0 +1,99 @@
+"""`kwsctl bench federated` on a few people who say words made of tones."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import pytest
+import torch
+from rich.console import Console
+
+from kwsctl.bench.federated import FederatedBenchOptions, federated_bench
+from kwsctl.bench.federated_people import crowd, folds
+from kwsctl.bench.federated_promises import promises
+from kwsctl.bench.federated_speed import Speed
+from kwsctl.bench.federated_trials import Row
+from kwsctl.errors import InputError
+from kwsctl.report.federated_tables import federated_tables
+from tests.federated.people import people
+from tests.toy_people import encoder
+
+SMALL = FederatedBenchOptions(
+    folds=2, rounds=2, attack_folds=1, attack_rounds=1, crowd=8, crowd_clips=4, tables=("topologies", "crowd")
+)
+
+
+def test_each_speaker_is_held_out_once_and_never_a_client_then() -> None:
+    made = folds(people(), encoder(), 3, 0)
+    held_out = [set(fold.corpus.held_out.speakers) for fold in made]
+    assert sorted(name for names in held_out for name in names) == sorted({c.speaker for c in people().clips})
+    for fold, names in zip(made, held_out, strict=True):
+        assert not names & set(fold.corpus.train.speakers)
+        table = fold.corpus.embeddings(fold.base, "held_out")
+        again = dataclasses.replace(fold.corpus, known={}).embeddings(fold.base, "held_out")
+        torch.testing.assert_close(table, again, atol=1e-5, rtol=1e-4)
+    with pytest.raises(InputError, match="10 speakers cannot make 11 folds"):
+        folds(people(), encoder(), 11, 0)
+
+
+def test_a_crowd_has_as_many_identities_each_unlike_its_model() -> None:
+    fold = folds(people(), encoder(), 2, 0)[0]
+    many = crowd(fold, 12, 5, seed=1)
+    assert len(set(many.corpus.train.speakers)) == 12 and len(many.corpus.train) == 60
+    table, real = many.corpus.embeddings(fold.base, "train"), fold.corpus.embeddings(fold.base, "train")
+    nearest = (table @ real.T).amax(1)
+    assert bool((nearest < 0.9999).all()) and float(nearest.mean()) > 0.5
+    assert many.corpus.held_out is fold.corpus.held_out
+
+
+def test_tables_are_made_and_laid_out() -> None:
+    found = federated_bench(people(), encoder(), SMALL)
+    assert (found.speakers, found.clips, found.words) == (10, 120, 3)
+    assert [row.name for row in found.references] == ["central training", "local training only"]
+    assert found.references[0].accuracy[0] > found.references[1].accuracy[0]
+    assert len(found.tables["topologies"]) == 6 and len(found.tables["crowd"]) == 5
+    assert found.tables["crowd"][1].facts["clients"] == 8
+    assert found.speed.ratio > 1 and found.speed.apart < 1e-3
+    console = Console(width=200, record=True)
+    console.print(federated_tables(found))
+    text = console.export_text()
+    assert "10 people, each held out once, 120 clips, 3 words" in text and "what has to hold" in text
+    with pytest.raises(InputError, match=r"No table 'atacks'\. Did you mean 'attacks'"):
+        federated_bench(people(), encoder(), dataclasses.replace(SMALL, tables=("atacks",)))
+
+
+def row(name: str, accuracy: float, **more: Any) -> Row:
+    return Row(name, (accuracy, accuracy - 0.01, accuracy + 0.01), accuracy - 0.1, **more)
+
+
+def test_promises_are_kept_or_not_by_what_was_measured() -> None:
+    speed = Speed(100, 6.0, 5.5, 7.0, 1e-5)
+    tables = {
+        "aggregators": [
+            row("mean", 0.93, curve=(0.9, 0.93), rounds_to_target=2),
+            row("fedadam", 0.92, curve=(0.8, 0.92)),
+            row("fedyogi", 0.94, curve=(0.8, 0.94), rounds_to_target=2),
+        ],
+        "labels": [
+            row("100% labelled", 0.9),
+            row("3% labelled", 0.5),
+            row("3% labelled, others guessed", 0.7),
+        ],
+        "compression": [
+            row("none", 0.93, bytes_up=3200.0, bytes_down=3200.0),
+            row("sign", 0.925, bytes_up=100.0, bytes_down=500.0),
+            row("coarse", 0.8, bytes_up=10.0, bytes_down=10.0),
+        ],
+        "attacks": [
+            row("", value, facts={"attack": attack, "aggregator": name})
+            for attack, name, value in (
+                ("none", "mean", 0.93), ("none", "median", 0.92), ("sign_flip", "mean", 0.5),
+                ("sign_flip", "median", 0.92), ("scaled", "mean", 0.5), ("scaled", "median", 0.9),
+            )
+        ],
+    }  # fmt: skip
+    found = promises(row("central training", 0.94), tables, speed, 0.92)
+    assert [promise.held for promise in found] == [True, True, False, True, True, False, True]
+    assert found[2].found.startswith("77.8%")
+    assert found[3].found.startswith("sign: 32.0 times up, 6.4 down, -0.50 points")

@@ -1,0 +1,71 @@
+"""`kwsctl federate`, from a manifest to a bundle that `evaluate` takes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from kwsctl import bundle
+from kwsctl.cli.app import main
+
+from ..toy_people import encoder
+from ..toy_words import write_corpus
+
+QUICK = ("--rounds", "4", "--aggregator", "mean", "--part", "head")
+
+
+def run(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
+    with pytest.raises(SystemExit) as end:
+        main([str(argument) for argument in arguments])
+    out, err = capsys.readouterr()
+    code = end.value.code
+    return code if isinstance(code, int) else 0, out, err
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_corpus(tmp_path_factory.mktemp("toy"))
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("base") / "encoder.safetensors"
+    encoder().save(path)
+    return path
+
+
+def test_federate_then_evaluate(
+    capsys: pytest.CaptureFixture[str], data: Path, base: Path, tmp_path: Path
+) -> None:
+    out_file = tmp_path / "f.safetensors"
+    arguments = ("federate", "--data", data, "--model", base, *QUICK, "--out", out_file)
+    code, out, err = run(capsys, *arguments, "--json")
+    assert code == 0, err
+    facts = json.loads(out)
+    wanted = {"rounds", "clients", "per_round", "bytes_up", "bytes_down", "epsilon", "delta", "bundle"}
+    assert wanted <= set(facts)
+    assert (facts["rounds"], facts["clients"], len(facts["per_round"])) == (4, 7, 4)
+    assert bundle.load(out_file).lineage["made_by"]["method"] == "federate"
+    code, out, err = run(capsys, "evaluate", "--model", out_file, "--data", data, "--split", "val", "--json")
+    assert code == 0, err
+    assert json.loads(out)["n"] > 30
+    code, out, err = run(capsys, *arguments, "--set", "privacy.clip=1", "--set", "privacy.noise=1")
+    assert code == 0, err
+    assert "Held-out speakers" in out and "epsilon" in out and "7 clients, 4 rounds" in out
+    assert "warning: The noise is 1.4 times" in err and f"Next: kwsctl evaluate --model {out_file}" in err
+
+
+def test_what_is_missing_or_wrong_is_one_line(
+    capsys: pytest.CaptureFixture[str], data: Path, base: Path
+) -> None:
+    code, _, err = run(capsys, "federate")
+    assert code == 2 and "There are no clients without --data." in err
+    code, _, err = run(capsys, "federate", "--data", data, "--model", base, *QUICK, "--set", "secure.on=true",
+                       "--aggregator", "krum")  # fmt: skip
+    assert code == 2 and "krum would see no single client" in err
+    code, _, err = run(capsys, "federate", "--data", data, "--set", "uplnk=int8")
+    assert code == 2 and "Did you mean 'uplink'" in err
+    code, _, err = run(capsys, "federate", "--data", data, "--model", base, *QUICK, "--resume")
+    assert code == 2 and "Repeat the interrupted command" in err
