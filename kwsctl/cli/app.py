@@ -8,7 +8,7 @@ from typing import Annotated, cast
 import typer
 
 from kwsctl import __version__
-from kwsctl.cli import bench, console, data, doctor, enroll, evaluate, listen, train, users
+from kwsctl.cli import adapt, bench, console, data, doctor, enroll, evaluate, listen, train, users
 from kwsctl.errors import InputError, KwsctlError
 
 # Typer brings its own click and exports only this subclass.
@@ -26,6 +26,7 @@ app.add_typer(data.app, name="data")
 app.add_typer(users.app, name="users")
 app.command("train")(train.train_command)
 app.command("enroll")(enroll.enroll_command)
+app.command("adapt")(adapt.adapt_command)
 app.command("listen")(listen.listen_command)
 app.command("evaluate")(evaluate.evaluate_command)
 app.add_typer(bench.app, name="bench")

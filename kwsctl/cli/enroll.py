@@ -143,6 +143,8 @@ def _enroll(
 ) -> EnrollResult:
     import time
 
+    import torch
+
     from kwsctl.learning import enrolment_clips, stored_negatives
     from kwsctl.learning.enroll import as_facts, enroll
     from kwsctl.personal import ledger
@@ -166,6 +168,7 @@ def _enroll(
         named=named,
         options=options,
         clips=tuple(take.sha256 for take in takes),
+        power=torch.stack([take.power for take in takes]),
     )
     link = profiles.save(home, profile, key)
     facts = as_facts(enrolled)

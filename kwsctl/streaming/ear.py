@@ -8,6 +8,7 @@ is started anew far enough back.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -66,14 +67,10 @@ class Ear:
     """
 
     def __init__(self, bundle: Bundle, *, block_frames: int = BLOCK_FRAMES, gated: bool = True) -> None:
-        self.bundle, self.gated = bundle, gated
-        self.network = Bundle.model(bundle)
-        try:
-            self._stream = registry.load(MODELS, bundle.arch).stream(self.network, bundle.n_frames)
-        except ValueError as error:
-            raise InputError(f"This model cannot listen to a stream: {error}") from None
+        self.gated = gated
+        self.retune(bundle)
         spec = bundle.features
-        self.stride: int = self._stream.stride
+        self.stride = int(self._stream.stride)
         self.hop_s = self.stride * spec.hop_ms / 1000
         # Blocks of whole strides: windows then begin at the same frames after every restart.
         self._block = -(-block_frames // self.stride) * self.stride
@@ -82,15 +79,41 @@ class Ear:
         self._kept = max(int(KEPT_S * 1000 / spec.hop_ms), 2 * self._reach)
         self.reset()
 
-    def reset(self) -> None:
-        """Forgets everything, so that another stream can begin."""
+    def retune(self, bundle: Bundle) -> None:
+        """Goes on with a changed model of the same architecture, at the same place in the stream.
+
+        Args:
+            bundle: the changed model.
+
+        Raises:
+            InputError: the network cannot run frame by frame.
+        """
+        self.bundle, self.network = bundle, Bundle.model(bundle)
+        try:
+            self._stream: Any = registry.load(MODELS, bundle.arch).stream(self.network, bundle.n_frames)
+        except ValueError as error:
+            raise InputError(f"This model cannot listen to a stream: {error}") from None
+        self._state: Any = None
+
+    def reset(self, skip: int = 0) -> int:
+        """Forgets everything, so that another stream can begin.
+
+        Args:
+            skip: samples at the beginning of the stream that will not be given.
+
+        Returns:
+            How many of them to leave out: so many that blocks begin where they always do.
+        """
+        blocks = skip // (self._block * self.bundle.features.hop_samples)
+        self._start = self._frames = blocks * self._block
+        self.samples = self._frames * self.bundle.features.hop_samples
+        self._given = self._start // self.stride
         self._pending = np.zeros(0, np.float32)
         self._power: deque[Tensor] = deque()
-        self._frames = self.samples = self._given = 0
-        self._state: Any = None
-        self._asleep_since = 0
+        self._state = None
         self._gate = Gate(self.bundle.features.hop_ms / 1000)
-        self._open_until = 0
+        self._open_until = self._start
+        return self.samples
 
     def push(self, samples: NDArray[np.float32]) -> list[Heard]:
         """Takes the next samples.
@@ -115,6 +138,19 @@ class Ear:
             found += self._block_of(power)
         self._pending = self._pending[used:]
         return found
+
+    def each(self, samples: NDArray[np.float32]) -> Iterator[Heard]:
+        """Takes the next samples a block at a time, so that what was heard can be looked at again meanwhile.
+
+        Args:
+            samples: [S] in [-1, 1], of any length, at the rate of the model.
+
+        Yields:
+            What was said of windows, in order.
+        """
+        size = self._block * self.bundle.features.hop_samples
+        for first in range(0, len(samples), size):
+            yield from self.push(samples[first : first + size])
 
     def end_s(self, window: int) -> float:
         """Tells when a window ends, in s from the beginning of the stream."""
@@ -177,7 +213,7 @@ class Ear:
         if self._state is None:
             self._state = self._stream.initial_state()
             reach = self._reach
-            begin = max(0, self._frames - -(-reach // self.stride) * self.stride)
+            begin = max(self._start, self._frames - -(-reach // self.stride) * self.stride)
             features = compress(cast(Tensor, self.power_between(begin, self._frames)).clone())
             self._next = begin // self.stride
         pooled, self._state = self._stream.body(features[None], self._state)

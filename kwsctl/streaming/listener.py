@@ -137,7 +137,7 @@ class Listener:
         Yields:
             What the network said of some windows, and the events among them.
         """
-        for heard in self.ear.push(samples):
+        for heard in self.ear.each(samples):
             values = self._values(heard)
             self.level = float(values.max(initial=0.0))
             times_s = np.array([self.ear.end_s(heard.first + w) for w in range(len(values))])
