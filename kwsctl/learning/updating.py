@@ -38,6 +38,7 @@ DEEP = ("bias", "lora", "full", "ewc")
 """Adapters that change the trunk, and are taught by the global model."""
 ROOM_COPIES = 3
 ENOUGH_HEARD = 30
+USUAL_OWN = 0.85  # cosine of a person's clips to their voice, where one clip cannot tell
 MADE_AT_MOST = 40
 QUIETER_DB = 25.0  # below the loudest frame: no part of the word
 HELD_BACK = 3  # every third pseudo-positive is for the canary
@@ -402,7 +403,7 @@ def voices(known: Known, room: Tensor | None) -> tuple[Tensor | None, float, flo
         for i in range(len(mine))
         if n_clips > 1
     ]
-    own = float(np.mean(left_out)) if left_out else float((mine @ template).mean())
+    own = float(np.mean(left_out)) if left_out else USUAL_OWN
     strangers = (voice_of(network, middle(others, n_frames)) @ template).numpy()
     return template, own, float(np.quantile(strangers, 0.95))
 
