@@ -8,7 +8,6 @@ learned here never changes; the windows around and mild variations of the segmen
 from __future__ import annotations
 
 import functools
-from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, cast
@@ -21,7 +20,7 @@ from kwsctl.bundle import Bundle
 from kwsctl.features.augmentation import augment, middle
 from kwsctl.learning.adapters._enrolment import MILD, embed, margins
 from kwsctl.learning.enrolment_trials import margins_of, voice_of
-from kwsctl.learning.segments import Segment
+from kwsctl.learning.segments import MARGIN, Segment
 from kwsctl.learning.voice_fusion import VOICE_OFFSET, VOICE_WEIGHT
 from kwsctl.seeding import torch_generator
 
@@ -198,10 +197,10 @@ class Kept:
     """
 
     def __init__(self, most: int = 64, alike: float = Votes.alike, per_positive: int = 4) -> None:
-        self._alike = alike
-        self.positives: deque[Labelled] = deque(maxlen=most)
+        self._alike, self._most, self._most_negatives = alike, most, most * per_positive
+        self.positives: list[Labelled] = []
         self.negatives: list[Labelled] = []
-        self._most_negatives = most * per_positive
+        self._shapes: dict[int, Tensor] = {}
 
     def add(self, labelled: Labelled) -> bool:
         """Keeps a segment, if it is new; of negatives those nearest to the threshold.
@@ -212,29 +211,36 @@ class Kept:
         Returns:
             Whether it was kept.
         """
-        if labelled.decision == "positive":
-            if self._is_known(labelled.segment, [one.segment for one in self.positives]):
+        side = self.positives if labelled.decision == "positive" else self.negatives
+        if self._is_known(labelled.segment, side):
+            return False
+        if side is self.positives and len(side) >= self._most:
+            self._drop(side, 0)
+        if side is self.negatives and len(side) >= self._most_negatives:
+            easiest = min(range(len(side)), key=lambda i: side[i].segment.margin)
+            if side[easiest].segment.margin >= labelled.segment.margin:
                 return False
-            self.positives.append(labelled)
-            return True
-        if len(self.negatives) >= self._most_negatives:
-            easiest = min(range(len(self.negatives)), key=lambda i: self.negatives[i].segment.margin)
-            if self.negatives[easiest].segment.margin >= labelled.segment.margin:
-                return False
-            del self.negatives[easiest]
-        self.negatives.append(labelled)
+            self._drop(side, easiest)
+        side.append(labelled)
+        self._shapes[id(labelled)] = _shape(labelled.segment.power, 0)
         return True
 
-    def _is_known(self, segment: Segment, others: Sequence[Segment]) -> bool:
-        if not others:
+    def _drop(self, side: list[Labelled], place: int) -> None:
+        del self._shapes[id(side[place])]
+        del side[place]
+
+    def _is_known(self, segment: Segment, side: Sequence[Labelled]) -> bool:
+        """Compares with what is kept, a window earlier and later too: another model may find another peak."""
+        if not side:
             return False
-        shape = _shape(segment)
-        return bool(max(float(shape @ _shape(other)) for other in others) > self._alike)
+        shifted = torch.stack([_shape(segment.power, shift) for shift in (-MARGIN, 0, MARGIN)])
+        kept = torch.stack([self._shapes[id(one)] for one in side])
+        return bool((shifted @ kept.T).max() > self._alike)
 
 
-def _shape(segment: Segment) -> Tensor:
+def _shape(power: Tensor, shift: int) -> Tensor:
     """Gives the log-mel features as a direction, so that likeness does not depend on the level."""
-    log = (segment.power + 1e-6).log()
+    log = (power[:, MARGIN + shift : power.shape[1] - MARGIN + shift] + 1e-6).log()
     return fn.normalize((log - log.mean()).flatten(), dim=0)
 
 

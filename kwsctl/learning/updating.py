@@ -236,7 +236,8 @@ def propose(known: Known, gathered: Gathered, method: str) -> Proposal:
     if method != "threshold":
         delta = _learned(known, gathered, method)
     bundle = known.current if delta is None else known.current.with_delta(delta)
-    return Proposal(delta, threshold_of(known, bundle, gathered))
+    with torch.no_grad():
+        return Proposal(delta, threshold_of(known, bundle, gathered))
 
 
 def _learned(known: Known, gathered: Gathered, method: str) -> Delta | None:

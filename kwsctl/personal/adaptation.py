@@ -36,6 +36,7 @@ from kwsctl.streaming.sources import Source
 
 FLUSH_S = 30.0
 """Ledger lines are written so often, in s of the stream."""
+ALL_HEARD_S = 0.5
 POSITION = "heard"
 DEFAULT_BUDGET = 0.005
 
@@ -150,6 +151,8 @@ class Adaptation:
             for source in sources:
                 before_s = self._begin(source)
                 skipped_s += before_s
+                if source.seconds is not None and before_s > source.seconds - ALL_HEARD_S:
+                    continue
                 for samples in _bounded(source, rate_hz, 3600 * max_hours - heard_s, self._left_out):
                     self.learner.hear(samples)
                     heard_s += len(samples) / rate_hz
