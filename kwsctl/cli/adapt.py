@@ -31,6 +31,9 @@ def adapt_command(
             show_default="head",
         ),
     ] = None,
+    environment: Annotated[
+        str | None, typer.Option(metavar="NAME", help="What to call the room or car in the ledger.")
+    ] = None,
     max_hours: Annotated[
         float | None, typer.Option(help="Stop after so much audio.", show_default="all of it")
     ] = None,
@@ -59,7 +62,7 @@ def adapt_command(
 
     if max_hours is not None and not max_hours > 0:
         raise InputError(f"--max-hours {max_hours:g} is no time.", "Give more than 0.")
-    flags = {"method": method, "seed": seed}
+    flags = {"method": method, "environment": environment, "seed": seed}
     options = resolve(AdaptOptions, file=config, assignments=assignments or (), flags=flags)
     folder = home_folder(home)
     key = secrets.resolve_key(passphrase, key_file)

@@ -35,6 +35,7 @@ class AdaptOptions:
         every: new positives from which an update is tried.
         most: positives that are kept.
         use_room: let enrolled clips sound in the room of the stream.
+        environment: name of the room, for the ledger and the profile.
         guarded: let the guard roll updates back; off only to show what it is for.
         votes: limits of the votes.
         tolerances: what an update may cost.
@@ -45,6 +46,7 @@ class AdaptOptions:
     every: int = 6
     most: int = 64
     use_room: bool = True
+    environment: str = ""
     guarded: bool = True
     votes: Votes = field(default_factory=Votes)
     tolerances: Tolerances = field(default_factory=Tolerances)

@@ -202,6 +202,7 @@ class Adaptation:
             "stream": self._stream,
             "positives": self.learner.tally.kept["positive"],
             "negatives": self.learner.tally.kept["negative"],
+            "environment": self._options.environment,
             "canary": figures,
             "threshold_before": self._profile.keywords[self.keyword].threshold,
             "deltas_before": len(self._profile.deltas),
