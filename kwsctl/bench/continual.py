@@ -27,9 +27,9 @@ from kwsctl.learning.adapt import AdaptOptions, Learner
 from kwsctl.learning.enroll import enroll
 from kwsctl.learning.enrolment_clips import take
 from kwsctl.learning.enrolment_trials import EnrollOptions
+from kwsctl.learning.known import Gathered, Known
 from kwsctl.learning.pseudo_labels import Labelled
 from kwsctl.learning.stored_negatives import StoredNegatives
-from kwsctl.learning.updating import Gathered, Known
 from kwsctl.progress import Progress, silent
 from kwsctl.seeding import numpy_generator
 from kwsctl.storage import write_text

@@ -14,7 +14,8 @@ from kwsctl.features.augmentation import middle
 from kwsctl.learning import updating
 from kwsctl.learning.forward._change import copied, delta_of, norms
 from kwsctl.learning.guard import Tolerances
-from kwsctl.learning.updating import Gathered, Known, Proposal
+from kwsctl.learning.known import Gathered, Known
+from kwsctl.learning.updating import Proposal
 
 TENT_STEPS, TENT_RATE = 20, 1e-3
 UNGUARDED = "-unguarded"

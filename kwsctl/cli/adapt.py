@@ -31,6 +31,10 @@ def adapt_command(
             show_default="head",
         ),
     ] = None,
+    ask: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="Keep so many doubtful segments for a review."),
+    ] = None,
     environment: Annotated[
         str | None, typer.Option(metavar="NAME", help="What to call the room or car in the ledger.")
     ] = None,
@@ -62,7 +66,7 @@ def adapt_command(
 
     if max_hours is not None and not max_hours > 0:
         raise InputError(f"--max-hours {max_hours:g} is no time.", "Give more than 0.")
-    flags = {"method": method, "environment": environment, "seed": seed}
+    flags = {"method": method, "ask": ask, "environment": environment, "seed": seed}
     options = resolve(AdaptOptions, file=config, assignments=assignments or (), flags=flags)
     folder = home_folder(home)
     key = secrets.resolve_key(passphrase, key_file)
@@ -83,5 +87,7 @@ def _advise(found: Any, user: str) -> None:
         console.note(f"{found.skipped:.0f} s were heard before and are not heard again.")
     if found.stopped:
         console.note("Stopped; the same command goes on from here where the stream is a file.")
+    if found.asked:
+        console.note(f"{found.asked} segments wait for an answer: kwsctl users review {user}")
     if found.updates:
         console.note(f"Take it back: kwsctl users undo {user}")

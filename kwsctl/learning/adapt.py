@@ -15,10 +15,11 @@ from kwsctl.bundle import Bundle
 from kwsctl.errors import InputError
 from kwsctl.learning import updating
 from kwsctl.learning.guard import Tolerances
+from kwsctl.learning.known import Gathered, Known, stacked
 from kwsctl.learning.pseudo_labels import Kept, Labelled, Verifier, Votes, trusted
 from kwsctl.learning.segments import Segment, Segmenter
 from kwsctl.learning.surroundings import Room
-from kwsctl.learning.updating import Decided, Gathered, Known
+from kwsctl.learning.updating import Decided
 from kwsctl.streaming.ear import Ear, Heard
 
 UNLABELLED = 160
@@ -35,6 +36,7 @@ class AdaptOptions:
         every: new positives from which an update is tried.
         most: positives that are kept.
         use_room: let enrolled clips sound in the room of the stream.
+        ask: how many segments at most to ask the person about; only of these the audio is kept.
         environment: name of the room, for the ledger and the profile.
         guarded: let the guard roll updates back; off only to show what it is for.
         votes: limits of the votes.
@@ -46,6 +48,7 @@ class AdaptOptions:
     every: int = 6
     most: int = 64
     use_room: bool = True
+    ask: int = 0
     environment: str = ""
     guarded: bool = True
     votes: Votes = field(default_factory=Votes)
@@ -146,9 +149,15 @@ class Learner:
         """Names segments that were learned from before, and are not to be again."""
         self._digests.update(digests)
 
-    def recall(self, labelled: Labelled) -> None:
-        """Takes a segment up again that was kept before, such as by an earlier run."""
+    def recall(self, labelled: Labelled, *, new: bool = False) -> None:
+        """Takes a segment up again that was kept before.
+
+        Args:
+            labelled: by an earlier run, or by the person.
+            new: whether no update has learned from it yet.
+        """
         self.kept.add(labelled)
+        self._fresh += new
 
     def hear(self, samples: NDArray[np.float32]) -> None:
         """Takes the next samples [S]; updates when there is enough to learn from."""
@@ -173,13 +182,13 @@ class Learner:
     def gathered(self) -> Gathered:
         """Gives what the stream gave so far, without what the others do not speak for."""
         known = self.known
-        positives = updating.stacked([one.segment.power for one in self.kept.positives], known)
+        positives = stacked([one.segment.power for one in self.kept.positives], known)
         rows = trusted(known.current, known.keyword, known.replay, positives)
         return Gathered(
             positives[rows],
-            updating.stacked([one.segment.power for one in self.kept.negatives], known),
+            stacked([one.segment.power for one in self.kept.negatives], known),
             self.room.recorded() if self._options.use_room else None,
-            updating.stacked(list(self._unlabelled), known),
+            stacked(list(self._unlabelled), known),
         )
 
     def update(self) -> Decided:

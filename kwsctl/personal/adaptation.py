@@ -11,7 +11,6 @@ import dataclasses
 import math
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,68 +19,24 @@ import torch
 from numpy.typing import NDArray
 
 from kwsctl.bundle import Bundle
-from kwsctl.errors import InputError, ProfileError
 from kwsctl.learning.adapt import AdaptOptions, Learner
-from kwsctl.learning.budget import far_of
 from kwsctl.learning.pseudo_labels import Labelled
-from kwsctl.learning.segments import Segment
 from kwsctl.learning.stored_negatives import StoredNegatives
-from kwsctl.learning.updating import Decided, Known
-from kwsctl.personal import folder, ledger, profile
+from kwsctl.learning.updating import Decided
+from kwsctl.personal import folder, ledger, profile, review
+from kwsctl.personal.adapted import Adapted
+from kwsctl.personal.doubts import Doubts
 from kwsctl.personal.encryption import Key
-from kwsctl.personal.enrolment import as_features, as_power
-from kwsctl.personal.person import Keyword, Profile
+from kwsctl.personal.enrolment import as_features
+from kwsctl.personal.heard_before import POSITION, HeardBefore
+from kwsctl.personal.learned import answered, chosen, first_of, known_of, recalled
+from kwsctl.personal.person import Profile
 from kwsctl.progress import Progress, silent
 from kwsctl.streaming.sources import Source
 
 FLUSH_S = 30.0
 """Ledger lines are written so often, in s of the stream."""
 ALL_HEARD_S = 0.5
-POSITION = "heard"
-DEFAULT_BUDGET = 0.005
-
-
-@dataclass(frozen=True)
-class Adapted:
-    """What `kwsctl adapt` tells.
-
-    Attributes:
-        user: whose model.
-        keyword: what was adapted.
-        method: how.
-        windows: windows that were heard.
-        positives: segments taken for the person's calls and learned from.
-        negatives: segments taken for something else and learned from.
-        abstained: segments that the votes did not agree on.
-        updates: updates that were taken.
-        rolled_back: updates that the guard refused, with the reasons.
-        canary_before: figures of the guard before the first update; empty if there was none.
-        canary_after: figures after the last update that was taken.
-        threshold: score from which the keyword counts now.
-        seconds: of audio that was heard.
-        skipped: streams, or parts of them in s, that were heard before.
-        ledger: the file with every line.
-        real_time_factor: time that it took for a second of audio.
-        stopped: whether it was told to stop before the end.
-    """
-
-    user: str
-    keyword: str
-    method: str
-    windows: int
-    positives: int
-    negatives: int
-    abstained: int
-    updates: int
-    rolled_back: Mapping[str, int]
-    canary_before: Mapping[str, float]
-    canary_after: Mapping[str, float]
-    threshold: float
-    seconds: float
-    skipped: float
-    ledger: Path
-    real_time_factor: float
-    stopped: bool
 
 
 class Adaptation:
@@ -114,10 +69,10 @@ class Adaptation:
     ) -> None:
         self._home, self._user, self._key, self._options = home, user, key, options
         self._profile = profile.load(home, user, key)
-        self.keyword = _chosen(self._profile, keyword)
-        self._place = _Place(home, user, key)
+        self.keyword = chosen(self._profile, keyword)
+        self._place = HeardBefore(home, user, key)
         known = known_of(self._profile, base, self.keyword, negatives, options.seed)
-        first = _first(self._profile, base, self.keyword)
+        first = first_of(self._profile, base, self.keyword)
         self._lines: list[tuple[str, Mapping[str, Any]]] = []
         self._learned: list[Labelled] = []
         self._reasons: dict[str, int] = {}
@@ -126,10 +81,14 @@ class Adaptation:
         self._stream, self._skip_to_s, self._left_out = "", 0.0, 0
         self._told_s = self._flushed_s = 0.0
         self._place.complete(self._profile)
+        self._answered = {name for facts in self._profile.updates for name in facts.get("answered", ())}
+        self._doubts = Doubts(options.ask, options.votes.high)
         self.learner = Learner(known, first, options, on_label=self._labelled, on_update=self._decided)
         self.learner.skip(self._profile.digests)
-        for labelled in _recalled(self._profile, self.keyword):
-            self.learner.recall(labelled)
+        for labelled, number in recalled(self._profile, self.keyword):
+            self.learner.recall(
+                labelled, new=number.startswith(review.ASKED) and number not in self._answered
+            )
 
     def run(
         self, sources: Iterable[Source], *, max_hours: float = math.inf, progress: Progress = silent
@@ -154,6 +113,7 @@ class Adaptation:
                 if source.seconds is not None and before_s > source.seconds - ALL_HEARD_S:
                     continue
                 for samples in _bounded(source, rate_hz, 3600 * max_hours - heard_s, self._left_out):
+                    self._doubts.listen(samples, self.learner.ear.samples)
                     self.learner.hear(samples)
                     heard_s += len(samples) / rate_hz
                     self._flush(at_least_s=FLUSH_S)
@@ -165,6 +125,8 @@ class Adaptation:
         except KeyboardInterrupt:
             stopped = True
         self._flush()
+        for doubt in self._doubts.asked(self._stream, self.keyword):
+            review.ask(self._home, self._user, doubt, self._key)
         return self._told(heard_s, skipped_s, time.perf_counter() - began, stopped)
 
     def _begin(self, source: Source) -> float:
@@ -176,6 +138,7 @@ class Adaptation:
 
     def _labelled(self, labelled: Labelled, kept: bool) -> None:
         self._abstained += labelled.decision == "abstain"
+        self._doubts.consider(labelled, self.learner.ear.bundle)
         self._positives += kept and labelled.decision == "positive"
         self._negatives += kept and labelled.decision == "negative"
         if kept:
@@ -202,6 +165,7 @@ class Adaptation:
             "stream": self._stream,
             "positives": self.learner.tally.kept["positive"],
             "negatives": self.learner.tally.kept["negative"],
+            "answered": answered(self._profile),
             "environment": self._options.environment,
             "canary": figures,
             "threshold_before": self._profile.keywords[self.keyword].threshold,
@@ -283,130 +247,9 @@ class Adaptation:
             skipped=round(skipped_s, 3),
             ledger=folder.existing(self._home, self._user) / ledger.NAME,
             real_time_factor=round(took_s / heard_s, 5) if heard_s else 0.0,
+            asked=len(review.queue(self._home, self._user, self._key)),
             stopped=stopped,
         )
-
-
-@dataclass
-class _Place:
-    """What the ledger says was heard before, without what was undone."""
-
-    home: Path
-    user: str
-    key: Key | None
-    until_s: dict[str, float] = field(default_factory=dict)
-    segments: set[tuple[str, float]] = field(default_factory=set)
-    links: set[int] = field(default_factory=set)
-
-    def __post_init__(self) -> None:
-        before: dict[int, tuple[dict[str, float], set[tuple[str, float]]]] = {}
-        for entry in ledger.read(self.home, self.user, self.key):
-            facts = entry.facts
-            if entry.event == POSITION:
-                self.until_s[facts["stream"]] = max(facts["until_s"], self.until_s.get(facts["stream"], 0.0))
-            elif entry.event == "segment":
-                self.segments.add((facts["stream"], facts["time_s"]))
-            elif entry.event == "update" and "link" in facts:
-                self.links.add(facts["link"])
-                before.setdefault(facts["link"], (dict(self.until_s), set(self.segments)))
-            elif entry.event == "undo" and facts["link"] in before:
-                self.links.discard(facts["link"])
-                self.until_s, self.segments = before.pop(facts["link"])
-
-    def complete(self, person: Profile) -> None:
-        """Adds the line of an update whose process was killed between the link and the ledger."""
-        last = person.updates[-1] if person.updates else None
-        if last is not None and last["link"] not in self.links:
-            ledger.append(self.home, self.user, "update", {**last, "decision": "taken"}, self.key)
-
-    def heard_s(self, identity: str) -> float:
-        """Gives how far a stream was heard; 0 for streams that come only once."""
-        return self.until_s.get(identity, 0.0) if identity else 0.0
-
-    def is_new(self, event: str, facts: Mapping[str, Any]) -> bool:
-        """Tells whether the ledger lacks a line, and remembers it."""
-        if event != "segment":
-            return True
-        named = facts["stream"], facts["time_s"]
-        known = named in self.segments and len(facts["stream"]) == 64  # streams of one time have no identity
-        self.segments.add(named)
-        return not known
-
-
-def known_of(person: Profile, base: Bundle, keyword: str, negatives: StoredNegatives, seed: int) -> Known:
-    """Gives what learning needs to know of a person.
-
-    Args:
-        person: the profile.
-        base: the bundle it was made on.
-        keyword: one of its keywords.
-        negatives: of other people.
-        seed: of everything random.
-
-    Returns:
-        The person as the profile has them.
-
-    Raises:
-        ProfileError: the profile was made on another bundle.
-    """
-    about = person.keywords[keyword]
-    return Known(
-        base=base,
-        current=profile.apply(person, base),
-        keyword=keyword,
-        threshold=_margin(about.threshold),
-        replay=as_power(person.replay[keyword]),
-        voice=person.voice,
-        only=about.policy == "only",
-        budget=_budget(about),
-        negatives=negatives,
-        seed=seed,
-    )
-
-
-def _first(person: Profile, base: Bundle, keyword: str) -> tuple[Bundle, float]:
-    """Gives the model and the threshold as they were enrolled, before any adaptation of the keyword."""
-    facts = [update for update in person.updates if update["keyword"] == keyword]
-    deltas, threshold = person.deltas, person.keywords[keyword].threshold
-    if facts:
-        deltas, threshold = deltas[: facts[0]["deltas_before"]], facts[0]["threshold_before"]
-    return profile.apply(dataclasses.replace(person, deltas=deltas), base), _margin(threshold)
-
-
-def _recalled(person: Profile, keyword: str) -> Iterator[Labelled]:
-    """Gives the segments that were learned from before, as far as the profile tells of them."""
-    for name, features in person.heard.items():
-        word, decision, _number = name.rsplit("/", 2)
-        if word == keyword:
-            for one in as_power(features):
-                segment = Segment(0, 0.0, 0.0, (), one)
-                yield Labelled(segment, "positive" if decision == "positive" else "negative", "earlier", {})
-
-
-def _chosen(person: Profile, keyword: str | None) -> str:
-    known = sorted(person.keywords)
-    if keyword is None and len(known) == 1:
-        keyword = known[0]
-    if keyword not in known:
-        asked = "No keyword is given" if keyword is None else f"There is no keyword {keyword!r}"
-        raise InputError(f"{asked}.", f"{person.user} has {', '.join(known)}: give one with --keyword.")
-    if keyword not in person.replay:
-        raise ProfileError(
-            f"The profile of {person.user!r} keeps no features of {keyword!r} to learn from again.",
-            f"Enroll it again: kwsctl enroll CLIP… --user {person.user} --keyword {keyword!r}",
-        )
-    return keyword
-
-
-def _budget(keyword: Keyword) -> float:
-    if keyword.fa_per_hour is not None:
-        return far_of(keyword.fa_per_hour)
-    return keyword.far if keyword.far is not None else DEFAULT_BUDGET
-
-
-def _margin(score: float) -> float:
-    inside = min(max(score, 1e-12), 1 - 1e-12)
-    return math.log(inside / (1 - inside))
 
 
 def _bounded(source: Source, rate_hz: int, most_s: float, leave_out: int) -> Iterator[NDArray[np.float32]]:

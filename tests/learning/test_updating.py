@@ -14,8 +14,9 @@ from kwsctl.learning import updating
 from kwsctl.learning.enroll import enroll
 from kwsctl.learning.enrolment_trials import EnrollOptions
 from kwsctl.learning.guard import Tolerances
+from kwsctl.learning.known import Gathered, Known
 from kwsctl.learning.surroundings import CHUNK_FRAMES, Room, in_room, to_level
-from kwsctl.learning.updating import Gathered, Known, Proposal
+from kwsctl.learning.updating import Proposal
 from tests import toy_people
 from tests.toy_people import WORDS
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import os
 import shutil
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from kwsctl import bundle
 from kwsctl.audio import files
@@ -23,10 +25,11 @@ from kwsctl.learning import enrolment_clips, stored_negatives
 from kwsctl.learning.adapt import AdaptOptions
 from kwsctl.learning.enroll import enroll
 from kwsctl.learning.enrolment_trials import EnrollOptions
-from kwsctl.personal import adaptation, ledger, profile
+from kwsctl.personal import ledger, profile
 from kwsctl.personal.adaptation import Adaptation, Adapted
 from kwsctl.personal.encryption import Key
 from kwsctl.personal.enrolment import added
+from kwsctl.personal.heard_before import HeardBefore
 from kwsctl.streaming.sources import sources
 from tests import real_people
 from tests.real_people import KEYWORD
@@ -51,7 +54,7 @@ def enrolled_in(home: Path, clips: list[Path], key: Key | None) -> None:
     options = EnrollOptions(method="head")
     found = enroll(base, KEYWORD, takes, stored_negatives.load(shipped(NEGATIVES)), options)
     named = tuple(take.sha256 for take in takes)
-    power = adaptation.torch.stack([take.power for take in takes])
+    power = torch.stack([take.power for take in takes])
     person = added(
         None, found, user="ana", base=base, named=ENCODER, options=options, clips=named, power=power
     )
@@ -129,7 +132,7 @@ def test_undo_takes_back_what_was_learned_and_where_it_had_got_to(
         left = profile.undo(home, "ana")
     assert left is not None
     assert (left.updates, dict(left.heard), left.digests) == ((), {}, ())
-    assert adaptation._Place(home, "ana", None).until_s == {}
+    assert HeardBefore(home, "ana", None).until_s == {}
 
 
 def test_a_kill_between_model_and_ledger_is_made_good_by_the_next_run(
@@ -208,7 +211,7 @@ def test_stopping_writes_what_was_heard_and_tells(
         yield samples[: 8 * 16_000]
         raise KeyboardInterrupt
 
-    cut = adaptation.dataclasses.replace(source, pieces=interrupted())
+    cut = dataclasses.replace(source, pieces=interrupted())
     negatives = stored_negatives.load(shipped(NEGATIVES))
     run = Adaptation(home, "ana", None, base, negatives, keyword=KEYWORD, options=OPTIONS)
     found = run.run([cut])
