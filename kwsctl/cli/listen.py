@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
@@ -89,12 +90,15 @@ def listen_command(
     )
     console.note(f"Model: {named}. Keywords: {_some(listener.keywords)}.")
     given = sources(where, bundle.features.sample_rate_hz, sys.stdin.buffer)
-    count = 0
+    count, began = 0, time.process_time()
     with _shown(where) as (on_level, progress):
         for found in listen(listener, given, on_level=on_level, progress=progress):
             console.line(_facts(found, user, bundle.sha256))
             count += 1
-    console.note(f"{count} events.")
+    heard_s = listener.ear.samples / bundle.features.sample_rate_hz
+    if heard_s:
+        factor = (time.process_time() - began) / heard_s
+        console.note(f"{count} events; the last stream took {factor:.4f} CPU seconds for a second of audio.")
 
 
 def _facts(found: Found, user: str | None, sha256: str) -> dict[str, Any]:

@@ -103,7 +103,7 @@ class Adaptation:
         Returns:
             What came of it.
         """
-        began, rate_hz = time.perf_counter(), self.learner.ear.bundle.features.sample_rate_hz
+        began, rate_hz = time.process_time(), self.learner.ear.bundle.features.sample_rate_hz
         heard_s = skipped_s = 0.0
         stopped = False
         try:
@@ -127,7 +127,7 @@ class Adaptation:
         self._flush()
         for doubt in self._doubts.asked(self._stream, self.keyword):
             review.ask(self._home, self._user, doubt, self._key)
-        return self._told(heard_s, skipped_s, time.perf_counter() - began, stopped)
+        return self._told(heard_s, skipped_s, time.process_time() - began, stopped)
 
     def _begin(self, source: Source) -> float:
         """Begins a stream where an earlier run left off; gives how much of it was heard before, in s."""

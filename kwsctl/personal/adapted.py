@@ -27,7 +27,7 @@ class Adapted:
         seconds: of audio that was heard.
         skipped: streams, or parts of them in s, that were heard before.
         ledger: the file with every line.
-        real_time_factor: time that it took for a second of audio.
+        real_time_factor: CPU seconds that it took for a second of audio.
         asked: segments that wait for `kwsctl users review`.
         stopped: whether it was told to stop before the end.
     """
