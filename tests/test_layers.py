@@ -19,6 +19,7 @@ LAYERS = [
     {"features"},
     {"architecture", "bundle"},
     {"evaluation"},
+    {"streaming"},
     {"learning"},
     {"personal"},
     {"federated"},

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -41,6 +41,29 @@ def record(
     except device.PortAudioError as error:
         raise DeviceError(f"The microphone does not work: {error}.", "Is one plugged in?") from None
     return np.concatenate(blocks)[: round(seconds * rate_hz)]
+
+
+def pieces(rate_hz: int) -> Iterator[NDArray[np.float32]]:
+    """Listens until it is told to stop.
+
+    Args:
+        rate_hz: sample rate, in Hz.
+
+    Yields:
+        [S] in [-1, 1], twenty times a second.
+
+    Raises:
+        DeviceError: no microphone, or nothing to drive it with.
+    """
+    device = _sounddevice()
+    block = round(BLOCK_S * rate_hz)
+    try:
+        with device.InputStream(samplerate=rate_hz, channels=1, dtype="float32", blocksize=block) as stream:
+            while True:
+                samples, _overflowed = stream.read(block)
+                yield np.array(samples[:, 0], dtype=np.float32)
+    except device.PortAudioError as error:
+        raise DeviceError(f"The microphone does not work: {error}.", "Is one plugged in?") from None
 
 
 def play(samples: NDArray[np.float32], rate_hz: int) -> None:

@@ -8,7 +8,20 @@ from typing import Annotated, cast
 import typer
 
 from kwsctl import __version__
-from kwsctl.cli import bench, console, data, doctor, enroll, evaluate, export, federate, train, users
+from kwsctl.cli import (
+    adapt,
+    bench,
+    console,
+    data,
+    doctor,
+    enroll,
+    evaluate,
+    export,
+    federate,
+    listen,
+    train,
+    users,
+)
 from kwsctl.errors import InputError, KwsctlError
 
 # Typer brings its own click and exports only this subclass.
@@ -27,6 +40,8 @@ app.add_typer(users.app, name="users")
 app.command("train")(train.train_command)
 app.command("enroll")(enroll.enroll_command)
 app.command("federate")(federate.federate_command)
+app.command("adapt")(adapt.adapt_command)
+app.command("listen")(listen.listen_command)
 app.command("evaluate")(evaluate.evaluate_command)
 app.command("export")(export.export_command)
 app.add_typer(bench.app, name="bench")

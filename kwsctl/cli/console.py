@@ -40,6 +40,11 @@ def show(result: Any, *, as_json: bool, render: Callable[[Any], RenderableType])
         _out.print(render(result))
 
 
+def line(facts: dict[str, Any]) -> None:
+    """Prints one JSON object of a stream of them, at once."""
+    print(json.dumps(_plain(facts), ensure_ascii=False, allow_nan=False), flush=True)
+
+
 def note(text: str) -> None:
     """Tells something that is not the result, on stderr."""
     _err.print(escape(text), style="dim", soft_wrap=True)

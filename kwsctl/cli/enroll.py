@@ -191,6 +191,8 @@ def _enroll(
 ) -> tuple[EnrollResult, Mapping[str, Cost] | None]:
     import time
 
+    import torch
+
     from kwsctl.learning import enrolment_clips, stored_negatives
     from kwsctl.learning.enroll import as_facts, enroll
     from kwsctl.personal import ledger
@@ -217,6 +219,7 @@ def _enroll(
         named=named,
         options=options,
         clips=tuple(take.sha256 for take in takes),
+        power=torch.stack([take.power for take in takes]),
     )
     link = profiles.save(home, profile, key)
     facts = as_facts(enrolled)

@@ -106,6 +106,13 @@ def base_named(name: str) -> Bundle:
     return bundle.load(path if path.is_absolute() else shipped(name))
 
 
+def base_or(model: Path | None, name: str) -> Bundle:
+    """Loads the bundle of `--model`, else the one that a profile was made on."""
+    from kwsctl import bundle
+
+    return base_named(name) if model is None else bundle.load(model)
+
+
 def resolve_model(model: Path | None, home: Path) -> tuple[Bundle, str]:
     """Loads the model a command works on.
 

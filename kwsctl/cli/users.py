@@ -134,6 +134,41 @@ def undo_command(
     console.show(facts, as_json=json, render=undone_table)
 
 
+@app.command("review")
+def review_command(
+    user: User,
+    play: Annotated[bool, typer.Option(help="Play each segment.")] = True,
+    passphrase: Passphrase = False,
+    key_file: KeyFile = None,
+    home: parameters.Home = None,
+    json: parameters.Json = False,
+) -> None:
+    """Answer which doubtful segments were calls; the next adaptation learns from it.
+
+    Example: `kwsctl users review anna`
+    """
+    from kwsctl.audio import microphone
+    from kwsctl.personal import review
+    from kwsctl.report.users_table import reviewed_table
+
+    folder, key = home_folder(home), resolve_key(passphrase, key_file)
+    counts = {"calls": 0, "others": 0, "dropped": 0}
+    for one in review.queue(folder, user, key):
+        if play:
+            microphone.play(one.samples, one.rate_hz)
+        question = (
+            f"{one.facts['time_s']:.1f} s of {one.facts['stream'][:12]}: was that {one.keyword!r}? [y/n/drop]"
+        )
+        said = typer.prompt(question, err=True).strip().lower()
+        if said in ("y", "yes", "n", "no"):
+            review.answer(folder, user, one, said.startswith("y"), key)
+            counts["calls" if said.startswith("y") else "others"] += 1
+        elif said.startswith("d"):
+            review.drop(folder, user, one)
+            counts["dropped"] += 1
+    console.show({"user": user, **counts}, as_json=json, render=reviewed_table)
+
+
 @app.command("forget")
 def forget_command(
     user: User,

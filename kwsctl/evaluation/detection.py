@@ -100,15 +100,55 @@ def events(
     Returns:
         The events in order of time.
     """
-    smoothed = smooth(values, smoothing)
-    if not smoothed.size:
-        return []
-    limits = np.broadcast_to(np.asarray(threshold, dtype=np.float64), smoothed.shape[1:])
-    shared = bool((limits == limits[0]).all())
-    best = (smoothed if shared else smoothed - limits).argmax(axis=1)
-    score = smoothed[np.arange(len(smoothed)), best]
-    fired = _first_of_each(score >= limits[best], times_s, refractory_s)
-    return [Event(float(times_s[w]), int(best[w]), float(score[w])) for w in fired]
+    return Firing(threshold, smoothing=smoothing, refractory_s=refractory_s).push(values, times_s)
+
+
+class Firing:
+    """Finds the events in a stream of scores that arrives piece by piece.
+
+    Args:
+        threshold: one for all, or [K] one per keyword; the keyword furthest above its own fires.
+        smoothing: windows in the moving average, at least 1.
+        refractory_s: after an event nothing fires for so long, in s.
+    """
+
+    def __init__(self, threshold: float | ArrayLike, *, smoothing: int, refractory_s: float) -> None:
+        self._threshold = np.asarray(threshold, dtype=np.float64)
+        self._smoothing, self._refractory_s = smoothing, refractory_s
+        self._before: Floats | None = None
+        self._free_at_s = -np.inf
+
+    def push(self, values: ArrayLike, times_s: Floats) -> list[Event]:
+        """Takes the next scores.
+
+        Args:
+            values: [W, K] scores of the keywords that can fire.
+            times_s: [W] rising, in s.
+
+        Returns:
+            The events among them, in order of time.
+        """
+        smoothed = self.smoothed(values)
+        if not smoothed.size:
+            return []
+        limits = np.broadcast_to(self._threshold, smoothed.shape[1:])
+        shared = bool((limits == limits[0]).all())
+        best = (smoothed if shared else smoothed - limits).argmax(axis=1)
+        score = smoothed[np.arange(len(smoothed)), best]
+        above = (score >= limits[best]) & (times_s >= self._free_at_s)
+        fired = _first_of_each(above, times_s, self._refractory_s)
+        if fired:
+            self._free_at_s = float(times_s[fired[-1]]) + self._refractory_s - _TIME_TOLERANCE_S
+        return [Event(float(times_s[w]), int(best[w]), float(score[w])) for w in fired]
+
+    def smoothed(self, values: ArrayLike) -> Floats:
+        """Averages the next scores [W, K] with those before them, and keeps what the next ones need."""
+        scores = np.asarray(values, dtype=np.float64)
+        if self._before is None:
+            self._before = np.zeros((self._smoothing - 1, *scores.shape[1:]))
+        known = np.concatenate([self._before, scores])
+        self._before = known[len(known) - (self._smoothing - 1) :]
+        return smooth(known, self._smoothing)[self._smoothing - 1 :]
 
 
 def events_of(stream: ScoreStream, threshold: float | ArrayLike, trigger: Trigger) -> list[Event]:

@@ -83,13 +83,13 @@ def write(place: Path, one: Link, key: Key | None) -> Path:
 
 
 def seal_open_files(place: Path, key: Key) -> None:
-    """Seals links and ledger lines that lie open, one file at a time: interrupted, it leaves all readable.
+    """Seals links, ledger lines and doubtful segments that lie open, file by file.
 
     Args:
         place: folder of the user.
         key: seals them.
     """
-    for path in folder.links(place):
+    for path in (*folder.links(place), *sorted((place / "asked").glob("*.ask"))):
         content = path.read_bytes()
         if not encryption.is_sealed(content):
             write_bytes(path, encryption.seal(content, key, folder.salt(place)))

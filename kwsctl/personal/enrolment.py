@@ -5,9 +5,11 @@ from __future__ import annotations
 import dataclasses
 
 import torch
+from torch import Tensor
 from torch.nn import functional as fn
 
 from kwsctl.bundle import Bundle
+from kwsctl.features.logmel import POWER_FLOOR
 from kwsctl.learning.enroll import Enrolled, as_facts
 from kwsctl.learning.enrolment_trials import EnrollOptions
 from kwsctl.personal.person import Keyword, Profile
@@ -22,6 +24,7 @@ def added(
     named: str,
     options: EnrollOptions,
     clips: tuple[str, ...],
+    power: Tensor | None = None,
 ) -> Profile:
     """Gives the profile with one keyword more, or with a keyword that was enrolled again.
 
@@ -33,6 +36,7 @@ def added(
         named: how to name it.
         options: how the keyword was enrolled.
         clips: sha256 of the clips.
+        power: [K, F, T'] mel power of the clips, to be learned from again when the keyword adapts.
 
     Returns:
         The new state, not saved yet.
@@ -58,6 +62,20 @@ def added(
         keywords={**before.keywords, keyword.name: keyword},
         deltas=(*before.deltas, enrolled.delta),
         voice=voice,
+        replay=before.replay if power is None else {**before.replay, keyword.name: as_features(power)},
+        # What was learned from streams was learned for the keyword as it was.
+        heard={k: t for k, t in before.heard.items() if k.rsplit("/", 2)[0] != keyword.name},
+        updates=tuple(facts for facts in before.updates if facts["keyword"] != keyword.name),
         centroids={**before.centroids, keyword.name: enrolled.centroids.to(torch.float16)},
         enrolled=tuple(dict.fromkeys((*before.enrolled, *clips))),
     )
+
+
+def as_features(power: Tensor) -> Tensor:
+    """Gives the logarithm of mel power in half precision, as profiles keep it."""
+    return (power + POWER_FLOOR).log().to(torch.float16)
+
+
+def as_power(features: Tensor) -> Tensor:
+    """Gives mel power of what `as_features` made."""
+    return (features.float().exp() - POWER_FLOOR).clamp_min(0.0)

@@ -10,7 +10,7 @@ import base64
 import datetime
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -54,21 +54,48 @@ def append(home: Path, user: str, event: str, facts: Mapping[str, Any], key: Key
         InputError: there is no such user.
         ProfileError: what is kept about the user is encrypted, and there is no key.
     """
+    extend(home, user, [(event, facts)], key)
+
+
+def extend(
+    home: Path, user: str, events: Sequence[tuple[str, Mapping[str, Any]]], key: Key | None = None
+) -> None:
+    """Adds events, and returns when all are on the disk, see `append`.
+
+    Args:
+        home: the home folder.
+        user: who must have a folder.
+        events: what happened, in a word, and facts about it.
+        key: seals the lines, unless None.
+
+    Raises:
+        InputError: there is no such user.
+        ProfileError: what is kept about the user is encrypted, and there is no key.
+    """
+    if not events:
+        return
     place = folder.existing(home, user)
     path = place / NAME
     now = datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds")
-    content = {"time": now, "event": event, "facts": dict(facts)}
-    line = json.dumps(content, sort_keys=True, ensure_ascii=False, allow_nan=False).encode("utf-8")
+    lines = [
+        json.dumps(
+            {"time": now, "event": event, "facts": dict(facts)},
+            sort_keys=True,
+            ensure_ascii=False,
+            allow_nan=False,
+        ).encode("utf-8")
+        for event, facts in events
+    ]
     with folder.locked(place):
         salt = folder.salt(place) or _salt(path)
         if key is not None:
-            line = _sealed(line, key, salt)
+            lines = [_sealed(line, key, salt) for line in lines]
         elif salt is not None:
             raise folder.locked_out(place.name)
         if _is_torn(path):
-            line = b"~\n" + line
+            lines = [b"~", *lines]
         with path.open("ab") as file:
-            file.write(line + b"\n")
+            file.write(b"\n".join([*lines, b""]))
             file.flush()
             os.fsync(file.fileno())
 

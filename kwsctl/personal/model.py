@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
+from pathlib import Path
 from typing import Any, cast
 
 import torch
@@ -12,7 +13,9 @@ from torch import Tensor, nn
 from kwsctl.bundle import Bundle
 from kwsctl.learning.voice_fusion import VOICE_OFFSET, VOICE_WEIGHT
 from kwsctl.personal import profile as profiles
+from kwsctl.personal.encryption import Key
 from kwsctl.personal.person import Profile
+from kwsctl.streaming.listener import Voice
 
 
 class WithVoice(nn.Module):
@@ -80,3 +83,32 @@ def personal_bundle(profile: Profile, base: Bundle) -> PersonalBundle:
     values = {f.name: getattr(changed, f.name) for f in fields(Bundle)} | {"thresholds": thresholds}
     only = tuple(name for name, keyword in profile.keywords.items() if keyword.policy == "only")
     return PersonalBundle(**values, voice=profile.voice, only=only)
+
+
+def model_of(
+    home: Path, user: str, key: Key | None, base_of: Callable[[str], Bundle]
+) -> tuple[PersonalBundle, str]:
+    """Loads a person's model.
+
+    Args:
+        home: the home folder.
+        user: the name.
+        key: opens the profile if it is encrypted.
+        base_of: loads the base by the name that the profile has for it.
+
+    Returns:
+        The bundle, and where it comes from in words.
+
+    Raises:
+        InputError: there is no such user.
+        ProfileError: nothing is enrolled, encrypted without a key, damaged, or on another base.
+    """
+    profile = profiles.load(home, user, key)
+    return personal_bundle(profile, base_of(profile.base)), f"{user}'s, on {profile.base}"
+
+
+def voice_check(bundle: Bundle) -> Voice | None:
+    """Tells whose voice a listener has to ask for; None if anybody's will do."""
+    if not isinstance(bundle, PersonalBundle) or bundle.voice is None or not bundle.only:
+        return None
+    return Voice(bundle.voice, bundle.only, VOICE_WEIGHT, VOICE_OFFSET)

@@ -68,6 +68,11 @@ class Profile:
         voice: speaker template [S]; None if there is none.
         centroids: per keyword, embeddings [K, E] of its K enrolled clips.
         enrolled: sha256 of the enrolled clips, so that no evaluation uses them.
+        replay: per keyword, features [K, F, T'] of its enrolled clips, learned from again when it adapts.
+        heard: features [N, F, T'] of segments of streams that were learned from, by keyword, label and number
+            of the update.
+        digests: names of these segments, so that none is learned from twice.
+        updates: facts about each adaptation, oldest first, as JSON-able values.
         created: ISO time of the first enrolment.
         links: from how many links it was read; 0 for a new one.
     """
@@ -80,5 +85,9 @@ class Profile:
     voice: Tensor | None = field(default=None, repr=False)
     centroids: Mapping[str, Tensor] = field(default_factory=dict, repr=False)
     enrolled: tuple[str, ...] = field(default=(), repr=False)
+    replay: Mapping[str, Tensor] = field(default_factory=dict, repr=False)
+    heard: Mapping[str, Tensor] = field(default_factory=dict, repr=False)
+    digests: tuple[str, ...] = field(default=(), repr=False)
+    updates: tuple[Mapping[str, Any], ...] = field(default=(), repr=False)
     created: str = field(default_factory=now)
     links: int = 0

@@ -55,6 +55,11 @@ def profile_of(links: Sequence[Link]) -> Profile:
             voice=None if state["voice"] is None else tensor(state["voice"]),
             centroids={name: tensor(reference) for name, reference in state["centroids"].items()},
             enrolled=tuple(state["enrolled"]),
+            # Profiles that were made before there was adaptation lack these.
+            replay={name: tensor(reference) for name, reference in state.get("replay", {}).items()},
+            heard={name: tensor(reference) for name, reference in state.get("heard", {}).items()},
+            digests=tuple(state.get("digests", ())),
+            updates=tuple(state.get("updates", ())),
             created=state["created"],
             links=len(links),
         )
@@ -124,6 +129,10 @@ def next_link(stored: Sequence[Link], profile: Profile) -> Link:
         "voice": None if profile.voice is None else reference("voice", profile.voice),
         "centroids": {name: reference(f"centroids/{name}", t) for name, t in profile.centroids.items()},
         "enrolled": list(profile.enrolled),
+        "replay": {name: reference(f"replay/{name}", t) for name, t in profile.replay.items()},
+        "heard": {name: reference(f"heard/{name}", t) for name, t in profile.heard.items()},
+        "digests": list(profile.digests),
+        "updates": [dict(facts) for facts in profile.updates],
         "created": profile.created,
     }
     known = sum(len(link.deltas) for link in stored)

@@ -8,6 +8,7 @@ from typing import Any
 from rich.console import Group, RenderableType
 from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from kwsctl.personal.overview import Listed, Shown, Step
 from kwsctl.personal.person import Keyword
@@ -133,3 +134,18 @@ def _minute(time: str) -> str:
 
 def _size(n_bytes: int) -> str:
     return f"{n_bytes / 1000:.1f} kB"
+
+
+def reviewed_table(found: Mapping[str, Any]) -> Text:
+    """Tells what was answered.
+
+    Args:
+        found: counts of answers.
+
+    Returns:
+        One line.
+    """
+    return Text(
+        f"{found['calls']} were calls, {found['others']} were not, {found['dropped']} were dropped. "
+        f"The next adaptation of {found['user']} learns from it."
+    )

@@ -1,0 +1,114 @@
+"""What a model becomes by each of the methods that are compared, from the same segments of a stream."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any, cast
+
+import torch
+from torch import nn
+
+from kwsctl.bundle import Bundle, Delta
+from kwsctl.features.augmentation import middle
+from kwsctl.learning import updating
+from kwsctl.learning.forward._change import copied, delta_of, norms
+from kwsctl.learning.guard import Tolerances
+from kwsctl.learning.known import Gathered, Known
+from kwsctl.learning.updating import Proposal
+
+TENT_STEPS, TENT_RATE = 20, 1e-3
+UNGUARDED = "-unguarded"
+ORACLE = "oracle-"
+WITHOUT_ROOM = "-without-room"
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Outcome:
+    """A model after adaptation.
+
+    Attributes:
+        bundle: the model.
+        threshold: of its margin.
+        rolled_back: why the guard refused; empty if it did not.
+        bytes: of the change.
+        drift: 1 less the mean cosine of embeddings to those of the global model.
+        forgotten: fall of the share of words told right, on the stored words of many people.
+    """
+
+    bundle: Bundle
+    threshold: float
+    rolled_back: str
+    bytes: int
+    drift: float
+    forgotten: float
+
+
+def outcome(method: str, known: Known, gathered: Gathered, truth: Gathered) -> Outcome:
+    """Adapts by one method.
+
+    Args:
+        method: `none`, `tent`, or what `kwsctl adapt --method` takes; with `oracle-` before it, it learns
+            from the true labels; with `-without-room` after it, from the stream's segments only; with
+            `-unguarded` after it, nothing is rolled back.
+        known: the person as enrolled.
+        gathered: segments with pseudo-labels.
+        truth: the same stream with true labels.
+
+    Returns:
+        What it became.
+    """
+    name = method.removesuffix(UNGUARDED)
+    given = truth if name.startswith(ORACLE) else gathered
+    if name.endswith(WITHOUT_ROOM):
+        given = dataclasses.replace(given, room=None)
+    name = name.removeprefix(ORACLE).removesuffix(WITHOUT_ROOM)
+    if name == "none":
+        proposal = Proposal(None, known.threshold)
+    elif name == "tent":
+        delta = tent(known, gathered)
+        proposal = Proposal(delta, updating.threshold_of(known, known.current.with_delta(delta), gathered))
+    else:
+        proposal = updating.propose(known, given, name)
+    decided = updating.decide(known, given, proposal, Tolerances(), known.current)
+    if method.endswith(UNGUARDED) or method.startswith(ORACLE):
+        decided = dataclasses.replace(decided, reason="")
+    after = updating.after(known, decided)
+    size = 0 if proposal.delta is None else sum(t.numel() for t in proposal.delta.changes.values()) * 4
+    figures = decided.before if decided.reason else decided.after
+    forgotten = decided.first.global_task - figures.global_task
+    return Outcome(after.current, after.threshold, decided.reason, size, figures.drift, forgotten)
+
+
+def tent(known: Known, gathered: Gathered) -> Delta:
+    """Minimizes the entropy of the keyword's score on the stream over scale and shift of the normalizations.
+
+    Wang et al. 2021, "Tent: fully test-time adaptation by entropy minimization", equation 1; with the
+    statistics of the stream, as there.
+
+    Args:
+        known: the person.
+        gathered: only its unlabelled segments are used.
+
+    Returns:
+        The change.
+    """
+    task = updating.material_of(known, gathered, teach=False).task
+    windows = middle(gathered.unlabelled, known.current.n_frames)
+    network = copied(task)
+    free = []
+    for layer in norms(network):
+        layer.train()
+        cast(nn.BatchNorm1d, layer).momentum = 0.1
+        free += [cast(nn.Parameter, layer.weight), cast(nn.Parameter, layer.bias)]
+    for part in free:
+        part.requires_grad_(True)
+    optimizer = torch.optim.Adam(free, lr=TENT_RATE)
+    forward: Callable[[Any], Any] = network
+    for _ in range(TENT_STEPS):
+        chance = forward(windows)[:, task.row].sigmoid().clamp(1e-6, 1 - 1e-6)
+        entropy = -(chance * chance.log() + (1 - chance) * (1 - chance).log()).mean()
+        optimizer.zero_grad()
+        entropy.backward()
+        optimizer.step()
+    return delta_of(task, network.eval().requires_grad_(False), "tent")

@@ -1,0 +1,93 @@
+"""`kwsctl adapt`: a person's model learns from audio that nobody labelled."""
+
+from __future__ import annotations
+
+import math
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from kwsctl.cli import console, parameters
+from kwsctl.cli import passphrase as secrets
+from kwsctl.errors import InputError
+from kwsctl.home import home as home_folder
+
+
+def adapt_command(
+    user: Annotated[str, typer.Option(help="Whose model.")],
+    stream: Annotated[
+        str,
+        typer.Option(
+            metavar="PATH|-|mic", help="A file, a folder, raw 16-bit PCM on stdin, or a microphone."
+        ),
+    ],
+    keyword: Annotated[str | None, typer.Option(help="Which one, if the person has several.")] = None,
+    method: Annotated[
+        str | None,
+        typer.Option(
+            help="How: a file in learning/adapters/, forward for inference only, or threshold.",
+            show_default="head",
+        ),
+    ] = None,
+    ask: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="Keep so many doubtful segments for a review."),
+    ] = None,
+    environment: Annotated[
+        str | None, typer.Option(metavar="NAME", help="What to call the room or car in the ledger.")
+    ] = None,
+    max_hours: Annotated[
+        float | None, typer.Option(help="Stop after so much audio.", show_default="all of it")
+    ] = None,
+    model: Annotated[
+        Path | None, typer.Option("--model", help="The bundle that the profile was made on.")
+    ] = None,
+    passphrase: secrets.Passphrase = False,
+    key_file: secrets.KeyFile = None,
+    config: parameters.Config = None,
+    assignments: parameters.Assignments = None,
+    seed: parameters.Seed = 0,
+    home: parameters.Home = None,
+    json: parameters.Json = False,
+) -> None:
+    """Let a person's keyword learn from unlabelled audio; what makes it worse is rolled back.
+
+    Example: `kwsctl adapt --stream recordings/ --user ana`
+    """
+    from kwsctl.learning import stored_negatives
+    from kwsctl.learning.adapt import AdaptOptions
+    from kwsctl.options import resolve
+    from kwsctl.personal import profile as profiles
+    from kwsctl.personal.adaptation import Adaptation
+    from kwsctl.report.adapt_table import adapt_table
+    from kwsctl.streaming.sources import sources
+
+    if max_hours is not None and not max_hours > 0:
+        raise InputError(f"--max-hours {max_hours:g} is no time.", "Give more than 0.")
+    flags = {"method": method, "ask": ask, "environment": environment, "seed": seed}
+    options = resolve(AdaptOptions, file=config, assignments=assignments or (), flags=flags)
+    folder = home_folder(home)
+    key = secrets.resolve_key(passphrase, key_file)
+    base = parameters.base_or(model, profiles.load(folder, user, key).base)
+    negatives = stored_negatives.load(parameters.shipped(parameters.NEGATIVES))
+    run = Adaptation(folder, user, key, base, negatives, keyword=keyword, options=options)
+    given = sources(stream, base.features.sample_rate_hz, sys.stdin.buffer, identify=True)
+    with console.progress_bar("Adapting") as progress:
+        found = run.run(given, max_hours=math.inf if max_hours is None else max_hours, progress=progress)
+    console.show(found, as_json=json, render=adapt_table)
+    _advise(found, user)
+    if found.stopped:
+        raise typer.Exit(console.EXIT_INTERRUPTED)
+
+
+def _advise(found: Any, user: str) -> None:
+    if found.skipped:
+        console.note(f"{found.skipped:.0f} s were heard before and are not heard again.")
+    if found.stopped:
+        console.note("Stopped; the same command goes on from here where the stream is a file.")
+    if found.asked:
+        console.note(f"{found.asked} segments wait for an answer: kwsctl users review {user}")
+    if found.updates:
+        console.note(f"Take it back: kwsctl users undo {user}")

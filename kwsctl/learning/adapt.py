@@ -1,0 +1,246 @@
+"""Learns from a stream that nobody labelled: hears, labels, updates, and keeps what the guard lets pass."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter, deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from kwsctl.bundle import Bundle
+from kwsctl.errors import InputError
+from kwsctl.learning import updating
+from kwsctl.learning.guard import Tolerances
+from kwsctl.learning.known import Gathered, Known, stacked
+from kwsctl.learning.pseudo_labels import Kept, Labelled, Verifier, Votes, trusted
+from kwsctl.learning.segments import Segment, Segmenter
+from kwsctl.learning.surroundings import Room
+from kwsctl.learning.updating import Decided
+from kwsctl.streaming.ear import Ear, Heard
+
+UNLABELLED = 160
+ROOM_KNOWN = 12
+LEAD_S = 10.0
+
+
+@dataclass(frozen=True)
+class AdaptOptions:
+    """How to adapt.
+
+    Attributes:
+        method: adapter of enrolment, file in `learning/forward/`, or `threshold`.
+        every: new positives from which an update is tried.
+        most: positives that are kept.
+        use_room: let enrolled clips sound in the room of the stream.
+        ask: how many segments at most to ask the person about; only of these the audio is kept.
+        environment: name of the room, for the ledger and the profile.
+        guarded: let the guard roll updates back; off only to show what it is for.
+        votes: limits of the votes.
+        tolerances: what an update may cost.
+        seed: of everything random.
+    """
+
+    method: str = "head"
+    every: int = 6
+    most: int = 64
+    use_room: bool = True
+    ask: int = 0
+    environment: str = ""
+    guarded: bool = True
+    votes: Votes = field(default_factory=Votes)
+    tolerances: Tolerances = field(default_factory=Tolerances)
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.every < 1 or self.most < self.every:
+            raise InputError(
+                f"Updates every {self.every} positives of at most {self.most} cannot be.",
+                "Use every <= most.",
+            )
+
+
+@dataclass
+class Tally:
+    """What was counted so far.
+
+    Attributes:
+        windows: that were heard.
+        segments: per decision.
+        kept: segments that are learned from, per decision.
+        updates: that were taken.
+        rolled_back: that were not.
+    """
+
+    windows: int = 0
+    segments: Counter[str] = field(default_factory=Counter)
+    kept: Counter[str] = field(default_factory=Counter)
+    updates: int = 0
+    rolled_back: int = 0
+
+
+class Learner:
+    """Adapts one keyword of one person to what it hears; nothing is written to the disk here.
+
+    Attributes:
+        known: the person, with the model as it is now.
+        kept: segments that are learned from.
+        room: the stream without anybody speaking.
+        tally: counts.
+        ear: hears the stream.
+
+    Args:
+        known: the person before.
+        first: the model as it was enrolled, and its threshold, for the votes and the guard.
+        options: how.
+        on_label: told every segment.
+        on_update: told every update, taken or not.
+        block_frames: feature frames that are heard at a time.
+    """
+
+    def __init__(
+        self,
+        known: Known,
+        first: tuple[Bundle, float],
+        options: AdaptOptions,
+        *,
+        on_label: Callable[[Labelled, bool], None] = lambda _one, _kept: None,
+        on_update: Callable[[Decided], None] = lambda _: None,
+        block_frames: int = 64,
+    ) -> None:
+        self.known, self._first, self._options = known, first, options
+        self._unlearned = first
+        self._on_label, self._on_update = on_label, on_update
+        self.kept = Kept(options.most, options.votes.alike)
+        self.room = Room()
+        self.tally = Tally()
+        self.ear = Ear(known.current, block_frames=block_frames)
+        self._unlabelled: deque[Tensor] = deque(maxlen=UNLABELLED)
+        self._digests: set[str] = set()
+        self._fresh = 0
+        self._room_used = False
+        self.begin()
+
+    def begin(self, from_s: float = 0.0) -> int:
+        """Begins another stream.
+
+        Args:
+            from_s: what lies before this, in s, was heard by an earlier run.
+
+        Returns:
+            How many samples to leave out at the beginning: a little less, to hear what led there.
+        """
+        self._from_s = from_s
+        rate_hz = self.ear.bundle.features.sample_rate_hz
+        skipped = self.ear.reset(max(0, round((from_s - LEAD_S) * rate_hz)))
+        self._segmenter = Segmenter(self.ear, self.known.keyword)
+        self._verifier = self._judge()
+        return skipped
+
+    @property
+    def pending(self) -> bool:
+        """Whether there are calls that no update was tried with yet."""
+        return self._fresh > 0
+
+    def skip(self, digests: Iterable[str]) -> None:
+        """Names segments that were learned from before, and are not to be again."""
+        self._digests.update(digests)
+
+    def recall(self, labelled: Labelled, *, new: bool = False) -> None:
+        """Takes a segment up again that was kept before.
+
+        Args:
+            labelled: by an earlier run, or by the person.
+            new: whether no update has learned from it yet.
+        """
+        self.kept.add(labelled)
+        self._fresh += new
+
+    def hear(self, samples: NDArray[np.float32]) -> None:
+        """Takes the next samples [S]; updates when there is enough to learn from."""
+        for heard in self.ear.each(samples):
+            self.tally.windows += len(heard.logits)
+            self._listen_to_room(heard)
+            for segment in self._segmenter.push(heard):
+                self._label(segment)
+        if self._options.use_room and not self._room_used and len(self.room.chunks) >= ROOM_KNOWN:
+            self._room_used = True
+            self.update()
+        if self._fresh >= self._options.every:
+            self.update()
+
+    def end(self) -> None:
+        """Ends a stream: labels what was waiting, and tries a last update if there is anything new."""
+        for segment in self._segmenter.flush():
+            self._label(segment)
+        if self._fresh:
+            self.update()
+
+    def gathered(self) -> Gathered:
+        """Gives what the stream gave so far, without what the others do not speak for."""
+        known = self.known
+        positives = stacked([one.segment.power for one in self.kept.positives], known)
+        rows = trusted(known.current, known.keyword, known.replay, positives)
+        return Gathered(
+            positives[rows],
+            stacked([one.segment.power for one in self.kept.negatives], known),
+            self.room.recorded() if self._options.use_room else None,
+            stacked(list(self._unlabelled), known),
+        )
+
+    def update(self) -> Decided:
+        """Tries an update, and takes it if the guard has no objection."""
+        self._fresh = 0
+        gathered = self.gathered()
+        proposal = updating.propose(self.known, gathered, self._options.method)
+        decided = updating.decide(self.known, gathered, proposal, self._options.tolerances, self._first[0])
+        if not self._options.guarded:
+            decided = dataclasses.replace(decided, reason="")
+        self.tally.rolled_back += bool(decided.reason)
+        self.tally.updates += not decided.reason
+        self.known = updating.after(self.known, decided)
+        if not decided.reason:
+            self.ear.retune(self.known.current)
+            if not self.kept.positives:  # only the room was learned
+                self._unlearned = self.known.current, self.known.threshold
+        self._verifier = self._judge()
+        self._on_update(decided)
+        return decided
+
+    def _judge(self) -> Verifier:
+        known, room = self.known, self.room.recorded() if self._options.use_room else None
+        voice, own, stranger = updating.voices(known, room)
+        return Verifier(
+            known.current,
+            known.keyword,
+            known.threshold,
+            voice=voice,
+            own=own,
+            stranger=stranger,
+            enrolled=self._unlearned if known.current is not self._unlearned[0] else None,
+            votes=self._options.votes,
+            fuse=known.only,
+            seed=self._options.seed,
+        )
+
+    def _listen_to_room(self, heard: Heard) -> None:
+        last = heard.first + len(heard.logits)
+        power = self.ear.power_between(heard.first * self.ear.stride, last * self.ear.stride)
+        if power is not None and power.shape[1]:
+            self.room.push(power)
+
+    def _label(self, segment: Segment) -> None:
+        if segment.time_s <= self._from_s or segment.digest in self._digests:
+            return
+        labelled = self._verifier.judge(segment)
+        kept = labelled.decision != "abstain" and self.kept.add(labelled)
+        self.tally.segments[labelled.decision] += 1
+        if kept:
+            self._digests.add(segment.digest)
+            self.tally.kept[labelled.decision] += 1
+            self._fresh += labelled.decision == "positive"
+        self._unlabelled.append(segment.power)
+        self._on_label(labelled, kept)

@@ -1,0 +1,275 @@
+"""Labels segments of a stream nobody labelled, by votes that must agree; where they do not, it abstains.
+
+The keyword's score has two limits with a drop zone between them, as in self-learning keyword spotting (Rusci
+et al. 2024, arXiv 2408.12481, section III); the voice is compared with the enrolled one, which what is
+learned here never changes; the windows around and mild variations of the segment must say the same.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as fn
+
+from kwsctl.bundle import Bundle
+from kwsctl.features.augmentation import augment, middle
+from kwsctl.learning.adapters._enrolment import MILD, embed, margins
+from kwsctl.learning.enrolment_trials import margins_of, voice_of
+from kwsctl.learning.segments import MARGIN, Segment
+from kwsctl.learning.voice_fusion import VOICE_OFFSET, VOICE_WEIGHT
+from kwsctl.seeding import torch_generator
+
+Decision = Literal["positive", "negative", "abstain"]
+VARIATIONS = 6
+
+
+@dataclass(frozen=True)
+class Votes:
+    """Limits of the votes; margins are counted from the person's threshold.
+
+    Attributes:
+        high: margin from which the keyword's score speaks for a positive.
+        low: margin below which it speaks for a negative; between the two is the drop zone.
+        voice: share of the way from the usual stranger to the person that the voice must have gone.
+        joint: what margin and voice must reach together.
+        doubtful: how far below `low` a segment in the person's voice is still no negative.
+        enrolled: margin that the model before any pseudo-label must give a positive.
+        agreeing: windows around a segment that must be above `low`, too.
+        consistent: share of mild variations that must be above `high`.
+        alike: likeness of features from which a segment is a near-duplicate of one that is kept.
+    """
+
+    high: float = -1.0
+    low: float = -4.0
+    voice: float = 0.65
+    joint: float = 3.0
+    doubtful: float = 3.0
+    enrolled: float = -2.0
+    agreeing: int = 3
+    consistent: float = 0.8
+    alike: float = 0.985
+
+
+@dataclass(frozen=True, eq=False)
+class Labelled:
+    """A segment and what was thought of it.
+
+    Attributes:
+        segment: the window.
+        decision: what it is taken for.
+        reason: the vote that decided.
+        votes: what each vote said, as JSON-able values.
+    """
+
+    segment: Segment
+    decision: Decision
+    reason: str
+    votes: Mapping[str, float] = field(repr=False)
+
+
+class Verifier:
+    """Judges segments for one keyword of one person.
+
+    Args:
+        bundle: the person's model now.
+        keyword: one of its labels.
+        threshold: of the margin.
+        voice: [S] the person's voice; None where the model tells none apart: that vote is then left out.
+        own: cosine to it that the person's enrolled clips have.
+        stranger: cosine to it that few strangers reach.
+        enrolled: the model before any pseudo-label, and its threshold; None leaves that vote out.
+        fuse: whether the threshold counts the voice, too.
+        votes: limits.
+        seed: of the variations.
+    """
+
+    def __init__(
+        self,
+        bundle: Bundle,
+        keyword: str,
+        threshold: float,
+        *,
+        voice: Tensor | None,
+        own: float = 1.0,
+        stranger: float = 0.0,
+        enrolled: tuple[Bundle, float] | None = None,
+        fuse: bool = False,
+        votes: Votes | None = None,
+        seed: int = 0,
+    ) -> None:
+        self.bundle, self.keyword, self.threshold = bundle, keyword, threshold
+        self.voice, self.own, self.stranger = voice, own, stranger
+        self.fuse = fuse and voice is not None
+        self.enrolled, self.votes, self.seed = enrolled, votes or Votes(), seed
+
+    @functools.cached_property
+    def network(self) -> nn.Module:
+        """The bundle's own network."""
+        return Bundle.model(self.bundle)
+
+    def judge(self, segment: Segment) -> Labelled:
+        """Lets the votes decide; the cheap ones first.
+
+        Args:
+            segment: of a stream.
+
+        Returns:
+            The label, or abstention, with the reason.
+        """
+        limits, above = self.votes, segment.margin - self.threshold
+        if self.fuse:
+            above += VOICE_WEIGHT * (self._cosine(segment) - VOICE_OFFSET)
+        said: dict[str, float] = {"keyword": round(above, 3)}
+        if above < limits.low:
+            return self._negative(segment, above, said)
+        if above < limits.high:
+            return Labelled(segment, "abstain", "drop zone of the keyword score", said)
+        agreeing = sum(value - self.threshold >= limits.low for value in segment.around)
+        said["agreeing"] = agreeing
+        if self.enrolled is not None and self._by_enrolled(segment, said) < limits.enrolled:
+            return Labelled(segment, "abstain", "the model before any pseudo-label disagrees", said)
+        if agreeing < limits.agreeing:
+            return Labelled(segment, "abstain", "windows around it disagree", said)
+        reason = self._voice_objects(segment, above, said)
+        if reason:
+            return Labelled(segment, "abstain", reason, said)
+        said["consistent"] = self._consistency(segment)
+        if said["consistent"] < limits.consistent:
+            return Labelled(segment, "abstain", "variations of it disagree", said)
+        return Labelled(segment, "positive", "all votes agree", said)
+
+    def _negative(self, segment: Segment, above: float, said: dict[str, float]) -> Labelled:
+        """Lets the voice object to negatives that score rather high: they may be calls that were missed."""
+        if above >= self.votes.low - self.votes.doubtful and self.voice is not None:
+            said["voice"] = self._cosine(segment)
+            if said["voice"] >= self._needed:
+                return Labelled(segment, "abstain", "the person's voice, and not far enough below", said)
+        return Labelled(segment, "negative", "keyword score", said)
+
+    @property
+    def _needed(self) -> float:
+        """The cosine from which a voice is the person's."""
+        return self.stranger + self.votes.voice * max(0.0, self.own - self.stranger)
+
+    def _cosine(self, segment: Segment) -> float:
+        features = middle(segment.power[None], self.bundle.n_frames)
+        return round(float(voice_of(self.network, features)[0] @ cast(Tensor, self.voice)), 3)
+
+    def _voice_objects(self, segment: Segment, above: float, said: dict[str, float]) -> str:
+        if self.voice is None:
+            return ""
+        cosine = said["voice"] = self._cosine(segment)
+        said["joint"] = round(above + VOICE_WEIGHT * (cosine - self._needed), 3)
+        if cosine < self._needed:
+            return "another voice"
+        return "" if said["joint"] >= self.votes.joint else "keyword and voice are both doubtful"
+
+    def _by_enrolled(self, segment: Segment, said: dict[str, float]) -> float:
+        """Asks the model before any pseudo-label, so that one wrong label does not lead to the next."""
+        bundle, threshold = cast("tuple[Bundle, float]", self.enrolled)
+        features = middle(segment.power[None], bundle.n_frames)
+        said["enrolled"] = round(float(margins_of(bundle, self.keyword, features)[0]) - threshold, 3)
+        return said["enrolled"]
+
+    def _consistency(self, segment: Segment) -> float:
+        """Gives the share of mild variations that stay above the upper limit."""
+        power = segment.power[None].repeat(VARIATIONS, 1, 1)
+        draw = torch_generator(self.seed, "variations", segment.digest)
+        varied = augment(power, None, self.bundle.n_frames, MILD, draw)
+        with torch.no_grad():
+            logits = cast(nn.Linear, self.network.head)(embed(self.network, varied))
+        found = margins(self.bundle, self.keyword, logits) - self.threshold
+        return round(float((found >= self.votes.high).float().mean()), 3)
+
+
+class Kept:
+    """The segments that are worth learning from: bounded, balanced and without near-duplicates.
+
+    Args:
+        most: positives that are kept at most, the newest; of negatives as many times `per_positive`.
+        alike: likeness from which a segment is a near-duplicate.
+        per_positive: negatives to a positive.
+    """
+
+    def __init__(self, most: int = 64, alike: float = Votes.alike, per_positive: int = 4) -> None:
+        self._alike, self._most, self._most_negatives = alike, most, most * per_positive
+        self.positives: list[Labelled] = []
+        self.negatives: list[Labelled] = []
+        self._shapes: dict[int, Tensor] = {}
+
+    def add(self, labelled: Labelled) -> bool:
+        """Keeps a segment, if it is new; of negatives those nearest to the threshold.
+
+        Args:
+            labelled: not an abstention.
+
+        Returns:
+            Whether it was kept.
+        """
+        side = self.positives if labelled.decision == "positive" else self.negatives
+        if self._is_known(labelled.segment, side):
+            return False
+        if side is self.positives and len(side) >= self._most:
+            self._drop(side, 0)
+        if side is self.negatives and len(side) >= self._most_negatives:
+            easiest = min(range(len(side)), key=lambda i: side[i].segment.margin)
+            if side[easiest].segment.margin >= labelled.segment.margin:
+                return False
+            self._drop(side, easiest)
+        side.append(labelled)
+        self._shapes[id(labelled)] = _shape(labelled.segment.power, 0)
+        return True
+
+    def _drop(self, side: list[Labelled], place: int) -> None:
+        del self._shapes[id(side[place])]
+        del side[place]
+
+    def _is_known(self, segment: Segment, side: Sequence[Labelled]) -> bool:
+        """Compares with what is kept, a window earlier and later too: another model may find another peak."""
+        if not side:
+            return False
+        shifted = torch.stack([_shape(segment.power, shift) for shift in (-MARGIN, 0, MARGIN)])
+        kept = torch.stack([self._shapes[id(one)] for one in side])
+        return bool((shifted @ kept.T).max() > self._alike)
+
+
+def _shape(power: Tensor, shift: int) -> Tensor:
+    """Gives the log-mel features as a direction, so that likeness does not depend on the level."""
+    log = (power[:, MARGIN + shift : power.shape[1] - MARGIN + shift] + 1e-6).log()
+    return fn.normalize((log - log.mean()).flatten(), dim=0)
+
+
+def trusted(
+    bundle: Bundle, keyword: str, anchors: Tensor, power: Tensor, *, worst: float = 0.35
+) -> list[int]:
+    """Drops pseudo-positives that the others do not speak for.
+
+    As in co-teaching (Han et al. 2018, arXiv 1804.06872, algorithm 1) each half judges the other: with the
+    enrolled clips, by likeness to its mean. What slipped through the votes resembles neither.
+
+    Args:
+        bundle: gives embeddings.
+        keyword: not needed to compare, but names the case in messages.
+        anchors: [K, F, T'] mel power of the enrolled clips, which are beyond doubt.
+        power: [P, F, T'] mel power of pseudo-positives.
+        worst: cosine below the middle of all from which one is dropped.
+
+    Returns:
+        Which to keep.
+    """
+    if len(power) < 2:
+        return list(range(len(power)))
+    network = Bundle.model(bundle)
+    sure = fn.normalize(embed(network, middle(anchors, bundle.n_frames)), dim=1)
+    found = fn.normalize(embed(network, middle(power, bundle.n_frames)), dim=1)
+    likeness = torch.empty(len(found))
+    for half in (0, 1):
+        judges = torch.cat([sure, found[1 - half :: 2]])
+        likeness[half::2] = found[half::2] @ fn.normalize(judges.mean(0), dim=0)
+    limit = float(likeness.median()) - worst
+    return [i for i, value in enumerate(likeness.tolist()) if value >= limit]

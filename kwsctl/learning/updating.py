@@ -1,0 +1,328 @@
+"""One update of a person's model from what a stream gave: proposed by an adapter, decided by the guard."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Protocol, cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from kwsctl import registry
+from kwsctl.bundle import Bundle, Delta
+from kwsctl.errors import ExtensionError
+from kwsctl.features.augmentation import augment, middle
+from kwsctl.learning import guard
+from kwsctl.learning.adapters._enrolment import MILD, Enrolment, direction, embed, margins
+from kwsctl.learning.budget import threshold_for
+from kwsctl.learning.enrolment_trials import (
+    ADAPTERS,
+    REARRANGED_EASE,
+    passing,
+    peaks,
+    voice_of,
+)
+from kwsctl.learning.known import Gathered, Known
+from kwsctl.learning.surroundings import in_room
+from kwsctl.learning.voice_fusion import fused
+from kwsctl.seeding import torch_generator
+
+FORWARD = "kwsctl.learning.forward"
+DEEP = ("bias", "lora", "full", "ewc")
+"""Adapters that change the trunk, and are taught by the global model."""
+ROOM_COPIES = 3
+ENOUGH_HEARD = 30
+USUAL_OWN = 0.85  # cosine of a person's clips to their voice, where one clip cannot tell
+HELD_BACK = 3  # every third pseudo-positive is for the canary
+
+
+@dataclass(frozen=True, eq=False)
+class Proposal:
+    """What an update would change.
+
+    Attributes:
+        delta: of the model; None if only the threshold changes.
+        threshold: of the margin.
+    """
+
+    delta: Delta | None
+    threshold: float
+
+
+@dataclass(frozen=True, eq=False)
+class Decided:
+    """An update, and what the guard said.
+
+    Attributes:
+        proposal: what was proposed.
+        reason: why it was rolled back; empty if it was taken.
+        before: canary figures of the model in use.
+        after: of the model proposed.
+        first: of the model as it was enrolled.
+    """
+
+    proposal: Proposal
+    reason: str
+    before: guard.CanaryFigures
+    after: guard.CanaryFigures
+    first: guard.CanaryFigures
+
+
+@dataclass(frozen=True, eq=False)
+class Material:
+    """What a method learns from; the canary is not in it.
+
+    Attributes:
+        task: as adapters take it.
+        known: the person.
+        unlabelled: [U, F, T] features of the stream.
+    """
+
+    task: Enrolment
+    known: Known
+    unlabelled: Tensor
+
+
+class ForwardMethod(Protocol):
+    """A file in `learning/forward/`."""
+
+    def adapt(self, material: Material) -> Delta | None:
+        """Makes the change with forward passes only."""
+
+
+def material_of(known: Known, gathered: Gathered, *, teach: bool) -> Material:
+    """Puts enrolled clips, pseudo-positives and negatives together, as they are and in the room.
+
+    Args:
+        known: the person.
+        gathered: from the stream.
+        teach: let the global model say what the embeddings of the negatives should be.
+
+    Returns:
+        What a method learns from.
+    """
+    kept = [i for i in range(len(gathered.positives)) if i % HELD_BACK != HELD_BACK - 1]
+    room = gathered.room
+    calls, others = [known.replay], [known.others[::2], known.mixed[::2]]
+    if room is not None:
+        draw = torch_generator(known.seed, "room of the update")
+        copies = known.replay.repeat(ROOM_COPIES, 1, 1)
+        calls.append(known.once("calls in room", room, lambda: in_room(copies, room, draw)))
+        others.append(known.once("others in room", room, lambda: in_room(torch.cat(others), room, draw)))
+    n_frames = known.current.n_frames
+    stored = known.once("others to fit", room, lambda: middle(torch.cat(others), n_frames))
+    hard = [i for i in range(len(gathered.negatives)) if i % HELD_BACK != HELD_BACK - 1]
+    heard = middle(gathered.negatives[hard], n_frames)
+    power = torch.cat([*calls, gathered.positives[kept]])
+    task = Enrolment(known.current, known.keyword, power, torch.cat([stored, heard]), known.seed)
+    says = known.base if teach else known.current
+    taught = (
+        [known.embedded(says, stored), embed(Bundle.model(says), heard)]
+        if len(heard)
+        else [known.embedded(says, stored)]
+    )
+    task.__dict__["negative_embeddings"] = torch.cat(taught)
+    return Material(task, known, middle(gathered.unlabelled, n_frames))
+
+
+def propose(known: Known, gathered: Gathered, method: str) -> Proposal:
+    """Lets a method learn, and chooses the threshold anew.
+
+    Args:
+        known: the person.
+        gathered: from the stream.
+        method: an adapter of enrolment, a file in `learning/forward/`, or `threshold`.
+
+    Returns:
+        What to change.
+
+    Raises:
+        ExtensionError: no such method.
+    """
+    delta = None
+    if method != "threshold":
+        delta = _learned(known, gathered, method)
+    bundle = known.current if delta is None else known.current.with_delta(delta)
+    with torch.no_grad():
+        return Proposal(delta, threshold_of(known, bundle, gathered))
+
+
+def _learned(known: Known, gathered: Gathered, method: str) -> Delta | None:
+    if method in registry.names(FORWARD):
+        with torch.no_grad():
+            chosen = cast(ForwardMethod, registry.load(FORWARD, method))
+            return chosen.adapt(material_of(known, gathered, teach=False))
+    if method not in registry.names(ADAPTERS):
+        both = sorted({*registry.names(ADAPTERS), *registry.names(FORWARD), "threshold"})
+        raise ExtensionError(
+            f"No method named {method!r}.", f"{registry.did_you_mean(method, both)}Known: {', '.join(both)}."
+        )
+    task = material_of(known, gathered, teach=method in DEEP).task
+    return cast(Delta, registry.load(ADAPTERS, method).learn(task))
+
+
+def threshold_of(known: Known, bundle: Bundle, gathered: Gathered) -> float:
+    """Chooses the margin that keeps to the budget on all that no row is fitted to.
+
+    That is the highest of three: for stored negatives as they are and in the room, for rearranged clips, and
+    for what the stream held that is no call.
+
+    Args:
+        known: the person.
+        bundle: the model proposed.
+        gathered: from the stream.
+
+    Returns:
+        The margin.
+    """
+    room = gathered.room
+    stored = _held_out(known, "threshold", known.others[1::4], room, bundle.n_frames)
+    mixed = _held_out(known, "rearranged", known.mixed[1::2], None, bundle.n_frames)
+    wanted = [_limit(known, bundle, stored, known.budget)]
+    wanted.append(_limit(known, bundle, mixed, min(1.0, REARRANGED_EASE * known.budget)))
+    heard = gathered.negatives[HELD_BACK - 1 :: HELD_BACK]
+    if len(heard) >= ENOUGH_HEARD:
+        found = _margins(known, bundle, middle(heard, bundle.n_frames))
+        wanted.append(threshold_for(found, known.budget))
+    return max(wanted)
+
+
+def _held_out(known: Known, name: str, power: Tensor, room: Tensor | None, n_frames: int) -> Tensor:
+    """Gives features at several places of the window, as they are and in the room."""
+
+    def make() -> Tensor:
+        both = power
+        if room is not None:
+            both = torch.cat([power, in_room(power, room, torch_generator(known.seed, "room", name))])
+        return passing(middle(both, n_frames))
+
+    return known.once(name, room, make)
+
+
+def _limit(known: Known, bundle: Bundle, features: Tensor, budget: float) -> float:
+    network = Bundle.model(bundle)
+    found = peaks(bundle, network, known.keyword, known.embedded(bundle, features))
+    if known.only and known.voice is not None:
+        centred = features[2 * len(found) : 3 * len(found)]
+        found = fused(found, (voice_of(network, centred) @ known.voice).double().numpy())
+    return threshold_for(found, budget)
+
+
+def _margins(known: Known, bundle: Bundle, features: Tensor) -> NDArray[np.float64]:
+    network = Bundle.model(bundle)
+    logits = cast(nn.Linear, network.head)(embed(network, features)).detach()
+    found = margins(bundle, known.keyword, logits).double().numpy()
+    if known.only and known.voice is not None:
+        found = fused(found, (voice_of(network, features) @ known.voice).double().numpy())
+    return cast("NDArray[np.float64]", found)
+
+
+def canary_of(known: Known, gathered: Gathered) -> guard.Canary:
+    """Puts aside what no update learns from.
+
+    Enrolled clips are in it mildly varied, as they are and in the room; stored negatives are those that
+    neither a row nor a threshold was fitted to.
+
+    Args:
+        known: the person.
+        gathered: from the stream.
+
+    Returns:
+        The canary.
+    """
+    n_frames, room = known.current.n_frames, gathered.room
+    draw = torch_generator(known.seed, "canary")
+
+    def varied() -> Tensor:
+        replay = known.replay
+        if room is not None:
+            replay = torch.cat([replay, in_room(replay.repeat(3, 1, 1), room, draw)])
+        return augment(replay, None, n_frames, MILD, draw)
+
+    calls = known.once("canary calls", room, varied)
+    held = gathered.positives[HELD_BACK - 1 :: HELD_BACK]
+    if len(held):
+        calls = torch.cat([calls, middle(held, n_frames)])
+    others = _held_out(known, "canary", known.others[3::4], room, n_frames)
+    words = known.once("words", None, lambda: known.negatives.features(n_frames))
+    return guard.Canary(calls, others, words, list(known.negatives.labels), known.budget)
+
+
+def decide(
+    known: Known,
+    gathered: Gathered,
+    proposal: Proposal,
+    tolerances: guard.Tolerances,
+    first: Bundle,
+) -> Decided:
+    """Lets the guard decide.
+
+    Args:
+        known: the person.
+        gathered: from the stream.
+        proposal: what would change.
+        tolerances: what it may cost.
+        first: the person's model as it was enrolled.
+
+    Returns:
+        What it said.
+    """
+    canary = canary_of(known, gathered)
+    after = known.current if proposal.delta is None else known.current.with_delta(proposal.delta)
+    scored = [
+        guard.figures(canary, bundle, known.keyword, threshold, known.base, known.embedded)
+        for bundle, threshold in (
+            (known.current, known.threshold), (after, proposal.threshold), (first, known.threshold),
+        )
+    ]  # fmt: skip
+    reason = guard.objection(scored[0], scored[1], known.budget, tolerances, scored[2])
+    return Decided(proposal, reason, *scored)
+
+
+def voices(known: Known, room: Tensor | None) -> tuple[Tensor | None, float, float]:
+    """Gives the person's voice as it sounds in the room, and what it and few strangers reach there.
+
+    Only enrolled clips make it: what is learned from a stream never changes whom it listens to.
+
+    Args:
+        known: the person.
+        room: stretches of it.
+
+    Returns:
+        Direction [S], the mean cosine of the clips to it, each left out in turn, and the cosine that one in
+        twenty strangers reaches; None, 1 and 0 where the model tells no voices apart.
+    """
+    network = Bundle.model(known.current)
+    if known.voice is None or not hasattr(network, "both"):
+        return None, 1.0, 0.0
+    clips, others = known.replay, known.others[::2]
+    if room is not None:
+        draw = torch_generator(known.seed, "voice in the room")
+        clips, others = in_room(clips.repeat(2, 1, 1), room, draw), in_room(others, room, draw)
+    n_frames = known.current.n_frames
+    mine = voice_of(network, middle(clips, n_frames))
+    template = direction(torch.cat([mine, known.voice[None]]))
+    n_clips = len(known.replay)
+    left_out = [
+        float(
+            mine[i]
+            @ direction(torch.cat([mine[[j for j in range(len(mine)) if j % n_clips != i % n_clips]]]))
+        )
+        for i in range(len(mine))
+        if n_clips > 1
+    ]
+    own = float(np.mean(left_out)) if left_out else USUAL_OWN
+    strangers = (voice_of(network, middle(others, n_frames)) @ template).numpy()
+    return template, own, float(np.quantile(strangers, 0.95))
+
+
+def after(known: Known, decided: Decided) -> Known:
+    """Gives what is known after an update that was taken."""
+    if decided.reason:
+        return known
+    delta = decided.proposal.delta
+    current = known.current if delta is None else known.current.with_delta(delta)
+    return dataclasses.replace(known, current=current, threshold=decided.proposal.threshold)

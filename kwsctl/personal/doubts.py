@@ -1,0 +1,56 @@
+"""Keeps the audio of the segments that a person may be asked about, and of no others."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kwsctl.bundle import Bundle
+from kwsctl.learning.pseudo_labels import Labelled
+from kwsctl.personal import review
+from kwsctl.personal.enrolment import as_features
+
+ASK_MARGIN_S = 0.3
+KEPT_SAMPLES = 10 * 16_000
+
+
+class Doubts:
+    """The segments nearest to being calls, with their audio.
+
+    Args:
+        most: how many at most.
+        high: margin from which the keyword's score speaks for a call.
+    """
+
+    def __init__(self, most: int, high: float) -> None:
+        self._most, self._high = most, high
+        self._found: list[tuple[float, Labelled, NDArray[np.int16]]] = []
+        self._recent = np.zeros(0, np.float32)
+        self._end = 0
+
+    def listen(self, samples: NDArray[np.float32], before: int) -> None:
+        """Keeps the last seconds of a stream, of which so many samples came before these."""
+        if self._most:
+            if before != self._end:
+                self._recent = self._recent[:0]
+            self._recent = np.concatenate([self._recent[-KEPT_SAMPLES:], samples])
+            self._end = before + len(samples)
+
+    def consider(self, labelled: Labelled, bundle: Bundle) -> None:
+        """Keeps a segment on which the votes did not agree if it is among the nearest."""
+        if not self._most or labelled.decision != "abstain":
+            return
+        rate_hz = bundle.features.sample_rate_hz
+        last = round((labelled.segment.time_s + ASK_MARGIN_S) * rate_hz) - (self._end - len(self._recent))
+        first = max(0, last - round((bundle.clip_s + 2 * ASK_MARGIN_S) * rate_hz))
+        audio = np.rint(self._recent[first : max(first, last)] * 32767).clip(-32768, 32767).astype(np.int16)
+        self._found.append((-abs(labelled.votes["keyword"] - self._high), labelled, audio))
+        self._found = sorted(self._found, key=lambda one: -one[0])[: self._most]
+
+    def asked(self, stream: str, keyword: str) -> Iterator[review.Asked]:
+        """Gives them for the queue."""
+        for _, one, audio in self._found:
+            facts = {"stream": stream, "time_s": round(one.segment.time_s, 3), "votes": dict(one.votes)}
+            yield review.Asked(one.segment.digest, keyword, facts, as_features(one.segment.power), audio)

@@ -1,0 +1,1 @@
+"""Hearing audio without end: features, network and events, piece by piece, in bounded memory."""

@@ -1,0 +1,127 @@
+"""The simulator keeps clips apart and the truth right, and the tables say what the cases say."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from rich.console import Console
+
+from kwsctl.bench import life, life_test
+from kwsctl.bench.continual import Case, ContinualOptions, continual
+from kwsctl.bench.continual_summary import summary
+from kwsctl.evaluation.streams import ScoreStream
+from kwsctl.features.logmel import logmel
+from kwsctl.report.continual_table import continual_table
+from tests import toy_people
+from tests.toy_people import WORDS
+
+
+@functools.cache
+def crowd() -> toy_people.ClipStore:
+    return toy_people.crowd(WORDS[:6], range(8), 6)
+
+
+def test_no_clip_has_two_uses() -> None:
+    draw = np.random.default_rng(0)
+    parts = life.cast_of(crowd(), "s1", WORDS[0], shots=2, heard=2, generator=draw)
+    rows = np.concatenate([getattr(parts, f.name) for f in dataclasses.fields(parts)])
+    assert len(set(rows.tolist())) == len(rows) == 36
+    assert {crowd().clips[i].label for i in np.concatenate([parts.enrolled, parts.heard, parts.tested])} == {
+        WORDS[0]
+    }
+
+
+def test_the_truth_is_where_something_is_said() -> None:
+    draw = np.random.default_rng(1)
+    stream = life.spoken(crowd(), [(0, "keyword"), (40, "other")], draw)
+    level = np.sqrt(np.convolve(np.square(stream.samples), np.ones(1600) / 1600, "same"))
+    for said in stream.said:
+        inside = level[round(said.start_s * 16_000) : round(said.end_s * 16_000)]
+        assert inside.max() > 20 * level[: 2 * 16_000].max()
+
+
+def test_noise_is_as_loud_as_asked_for() -> None:
+    draw = np.random.default_rng(2)
+    noise = draw.normal(size=16_000).astype(np.float32)
+    heard = life.surroundings(48_000, draw, noise, 6.0)
+    assert 20 * np.log10(life.LEVEL / heard.std()) == pytest.approx(6.0, abs=0.1)
+
+
+def test_a_stream_is_scored_as_a_device_hears_it_and_powers_of_noise_add_up() -> None:
+    bundle = toy_people.keyword_model()
+    stream = life.spoken(crowd(), [(0, "keyword"), (9, "other")], np.random.default_rng(3))
+    heard = life_test.heard(stream, bundle)
+    whole = logmel(torch.from_numpy(stream.samples)[None], bundle.features)[0]
+    assert heard.power.shape == whole.shape
+    quiet = life_test.pooled(bundle, heard.power, None)
+    again = life_test.pooled(bundle, heard.power / 2, heard.power.float() / 2)
+    torch.testing.assert_close(quiet, again, atol=2e-2, rtol=2e-2)
+
+
+def stream_of(values: list[float]) -> ScoreStream:
+    scores = np.array(values)[:, None]
+    return ScoreStream(("w",), scores, 1.0 + 0.1 * np.arange(len(values)), 0.1, 3600 * 2.0)
+
+
+def test_recall_is_counted_at_one_false_alarm_in_two_hours() -> None:
+    others = [0.0] * 300
+    others[50:55], others[150:155] = [0.9] * 5, [0.6] * 5
+    mine = [0.0] * 100
+    mine[12:17], mine[52:57] = [0.8] * 5, [0.5] * 5
+    said = [life.Said(0, 1.7, 2.4, "keyword"), life.Said(1, 5.7, 6.4, "keyword")]
+    found = life_test.tested(stream_of(mine), said, stream_of(others), [], own_threshold=0.4)
+    assert (found.recall, found.own_recall, found.own_false_alarms) == (0.5, 1.0, 1.0)
+    masked = [life.Said(2, 5.8, 6.6, "impostor"), life.Said(3, 15.8, 16.6, "impostor")]
+    forgiven = life_test.tested(stream_of(mine), said, stream_of(others), masked, own_threshold=0.4)
+    assert (forgiven.recall, forgiven.impostors) == (1.0, 1.0)
+
+
+def case(speaker: str, before: float, after: float, oracle: float) -> Case:
+    methods = {
+        name: {
+            "recall": recall, "own_recall": recall, "own_false_alarms": 0.5, "own_words": 0.0,
+            "impostors": 0.0, "forgotten": 0.0, "rolled_back": why, "bytes": 400,
+        }
+        for name, recall, why in (("none", before, ""), ("head", after, "x"), ("oracle-head", oracle, ""))
+    }  # fmt: skip
+    labels = {"positive/keyword": 9, "positive/own": 1, "negative/other": 99, "negative/keyword": 1}
+    return Case("speaker", speaker, "w", labels, 12, methods)
+
+
+def test_the_table_says_gains_losses_and_shares() -> None:
+    found = summary([case("a", 0.5, 0.9, 1.0), case("b", 0.6, 0.5, 0.9)])
+    row = next(row for row in found.rows if row.method == "head")
+    assert row.gain[0] == pytest.approx(15.0)
+    assert row.worst == pytest.approx(-10.0)
+    assert row.oracle_share == pytest.approx(15 / 40)
+    assert row.rolled_back == 2
+    (labels,) = found.labels
+    assert (labels.precision, labels.yielded, labels.negative_precision) == (0.9, 0.75, 0.99)
+    shown = io.StringIO()
+    Console(file=shown, width=200).print(continual_table(found))
+    assert "+15.0" in shown.getvalue()
+
+
+def test_a_life_is_simulated_once_and_what_was_done_is_not_done_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = ContinualOptions(
+        people=1, shots=2, heard=2, repeats=2, own=6, others=10, impostors=1, hours=0.05,
+        scenarios=("speaker",), methods=("none", "head"),
+    )  # fmt: skip
+    given = crowd(), toy_people.encoder(), toy_people.negatives(), options, tmp_path
+    (one,) = continual(*given)
+    assert set(one.methods) == {"none", "head", "loop"}
+    assert one.calls == 4
+    assert 0 <= one.methods["head"]["recall"] <= 1
+    (kept,) = (tmp_path / "bench" / "continual").iterdir()
+    assert json.loads(kept.read_text())["keyword"] == one.keyword
+    monkeypatch.setattr("kwsctl.bench.continual._simulated", lambda *_: pytest.fail("done again"))
+    assert continual(*given)[0].methods == one.methods

@@ -1,0 +1,49 @@
+"""The guard refuses what costs calls, raises false alarms, forgets, or drifts, and nothing else."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+import torch
+
+from kwsctl.learning.guard import CanaryFigures, Tolerances, objection, told_right
+
+GOOD = CanaryFigures(calls=0.9, expected=0.9, false_alarms=0.004, global_task=0.9, drift=0.01)
+
+
+def said(first: CanaryFigures = GOOD, before: CanaryFigures = GOOD, **changes: float) -> str:
+    after = dataclasses.replace(GOOD, **changes)
+    return objection(before, after, 0.005, Tolerances(), first)
+
+
+def test_an_update_that_costs_nothing_passes() -> None:
+    assert said() == ""
+    assert said(calls=1.0, expected=0.95, false_alarms=0.0069, global_task=0.8971, drift=0.09) == ""
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"calls": 0.89}, "calls heard fall"),
+        ({"expected": 0.88}, "calls to expect fall"),
+        ({"false_alarms": 0.0071}, "other words"),
+        ({"global_task": 0.8969}, "global task"),
+        ({"drift": 0.11}, "turned"),
+    ],
+)
+def test_what_makes_it_worse_is_refused_with_the_reason(changes: dict[str, float], reason: str) -> None:
+    assert reason in said(**changes)
+
+
+def test_small_losses_do_not_add_up_beyond_the_tolerance() -> None:
+    worn = dataclasses.replace(GOOD, expected=0.893, global_task=0.898)
+    assert said(before=worn, expected=0.886) != ""
+    assert said(before=worn, global_task=0.896) != ""
+
+
+def test_words_are_told_by_their_nearest_neighbour() -> None:
+    embeddings = torch.tensor([[1.0, 0.0], [0.9, 0.1], [0.0, 1.0], [0.1, 0.9], [0.5, 0.5]])
+    assert told_right(embeddings, ["a", "a", "b", "b", "c"]) == 1.0
+    assert told_right(embeddings, ["a", "b", "a", "b", "c"]) == 0.0
+    assert told_right(embeddings[:2], ["a", "b"]) == 1.0

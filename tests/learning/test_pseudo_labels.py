@@ -1,0 +1,117 @@
+"""Votes: each alone can stop a label; what is kept is bounded and holds no near-duplicates."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+
+import pytest
+import torch
+
+from kwsctl.bundle import Bundle
+from kwsctl.features.augmentation import middle
+from kwsctl.learning.adapters._enrolment import direction
+from kwsctl.learning.enroll import enroll
+from kwsctl.learning.enrolment_trials import EnrollOptions, margins_of, voice_of
+from kwsctl.learning.pseudo_labels import Kept, Labelled, Verifier, Votes, trusted
+from kwsctl.learning.segments import Segment
+from tests import toy_people
+from tests.toy_people import WORDS
+
+SPEAKER = 1
+LOOSE = Votes(high=-4.0, low=-8.0, joint=-50.0, consistent=0.0, voice=0.0)
+
+
+@functools.cache
+def enrolled() -> tuple[Bundle, float, torch.Tensor]:
+    base = toy_people.encoder()
+    takes = toy_people.spoken_to(WORDS[0], SPEAKER, 4, base)
+    found = enroll(base, WORDS[0], takes, toy_people.negatives(), EnrollOptions(method="head", far=0.05))
+    assert found.voice is not None
+    odds = found.threshold / (1 - found.threshold)
+    return base.with_delta(found.delta), float(torch.tensor(odds).log()), found.voice
+
+
+def segment(word: str = WORDS[0], speaker: int = SPEAKER, take: int = 300, around: int = 7) -> Segment:
+    bundle, _, _ = enrolled()
+    (one,) = toy_people.spoken_to(word, speaker, 1, bundle, first_take=take)
+    margin = float(margins_of(bundle, WORDS[0], middle(one.power[None], bundle.n_frames))[0])
+    return Segment(0, 1.0, margin, (margin,) * around, one.power)
+
+
+def judged(one: Segment, votes: Votes = LOOSE, **given: object) -> Labelled:
+    bundle, threshold, voice = enrolled()
+    told = {"voice": voice, "own": 0.9, "stranger": 0.0, **given}
+    return Verifier(bundle, WORDS[0], threshold, votes=votes, **told).judge(one)
+
+
+def test_a_call_of_the_person_is_a_positive_and_another_word_is_a_negative() -> None:
+    assert judged(segment()).decision == "positive"
+    assert (
+        judged(segment("257"), dataclasses.replace(LOOSE, high=1.0, low=0.5, doubtful=0.0)).decision
+        == "negative"
+    )
+
+
+@pytest.mark.parametrize(
+    ("votes", "given", "reason"),
+    [
+        ({"high": 50.0}, {}, "drop zone"),
+        ({"agreeing": 9}, {}, "windows around"),
+        ({"voice": 1.0}, {"own": 1.5}, "another voice"),
+        ({"joint": 90.0}, {}, "both doubtful"),
+        ({"consistent": 1.1}, {}, "variations"),
+    ],
+)
+def test_each_vote_alone_makes_it_abstain(
+    votes: dict[str, float], given: dict[str, float], reason: str
+) -> None:
+    found = judged(segment(), dataclasses.replace(LOOSE, **votes), **given)
+    assert found.decision == "abstain"
+    assert reason in found.reason
+
+
+def test_the_model_before_any_pseudo_label_has_a_vote() -> None:
+    bundle, threshold, _ = enrolled()
+    found = judged(segment(), enrolled=(bundle, threshold + 40.0))
+    assert (found.decision, "before any pseudo-label" in found.reason) == ("abstain", True)
+
+
+def test_the_persons_voice_keeps_a_missed_call_from_becoming_a_negative() -> None:
+    one = segment()
+    missed = dataclasses.replace(one, margin=enrolled()[1] - 9.0)
+    bundle, _, voice = enrolled()
+    cosine = float(voice_of(Bundle.model(bundle), middle(one.power[None], bundle.n_frames))[0] @ voice)
+    assert judged(missed, own=cosine, stranger=cosine - 0.1).decision == "abstain"
+    assert judged(missed, own=cosine + 1, stranger=cosine + 0.1).decision == "negative"
+
+
+def test_near_duplicates_are_kept_once_and_louder_is_not_new() -> None:
+    kept = Kept()
+    one = judged(segment())
+    louder = dataclasses.replace(one, segment=dataclasses.replace(one.segment, power=2 * one.segment.power))
+    assert kept.add(one)
+    assert not kept.add(louder)
+    assert kept.add(judged(segment(take=301)))
+
+
+def test_of_negatives_those_nearest_to_the_threshold_are_kept() -> None:
+    kept = Kept(most=1, per_positive=3)
+    for number, margin in enumerate((-9.0, -3.0, -7.0, -5.0, -8.0)):
+        one = segment(WORDS[number + 1], speaker=number)
+        kept.add(Labelled(dataclasses.replace(one, margin=margin), "negative", "", {}))
+    assert sorted(n.segment.margin for n in kept.negatives) == [-7.0, -5.0, -3.0]
+
+
+def test_what_resembles_neither_half_is_dropped() -> None:
+    bundle, _, _ = enrolled()
+    calls = torch.stack([segment(take=310 + n).power for n in range(6)])
+    wrong = torch.stack([segment(WORDS[4], take=320).power])
+    kept = trusted(bundle, WORDS[0], calls[:2], torch.cat([calls[2:], wrong]))
+    assert kept == [0, 1, 2, 3]
+
+
+def test_a_voice_is_compared_with_what_was_enrolled() -> None:
+    bundle, _, voice = enrolled()
+    own = voice_of(Bundle.model(bundle), middle(segment().power[None], bundle.n_frames))
+    assert float(direction(own) @ voice) > 0.5

@@ -1,0 +1,125 @@
+"""Updates: methods that only infer save nothing for a backward pass; rooms, thresholds and the canary."""
+
+from __future__ import annotations
+
+import functools
+
+import pytest
+import torch
+
+from kwsctl import registry
+from kwsctl.bundle import Delta
+from kwsctl.errors import ExtensionError
+from kwsctl.learning import updating
+from kwsctl.learning.enroll import enroll
+from kwsctl.learning.enrolment_trials import EnrollOptions
+from kwsctl.learning.guard import Tolerances
+from kwsctl.learning.known import Gathered, Known
+from kwsctl.learning.surroundings import CHUNK_FRAMES, Room, in_room, to_level
+from kwsctl.learning.updating import Proposal
+from tests import toy_people
+from tests.toy_people import WORDS
+
+FORWARD = registry.names("kwsctl.learning.forward")
+
+
+@functools.cache
+def known() -> Known:
+    base = toy_people.encoder()
+    takes = toy_people.spoken_to(WORDS[0], 1, 4, base)
+    found = enroll(base, WORDS[0], takes, toy_people.negatives(), EnrollOptions(method="head", far=0.05))
+    threshold = float(torch.tensor(found.threshold / (1 - found.threshold)).log())
+    power = torch.stack([take.power for take in takes])
+    current = base.with_delta(found.delta)
+    return Known(base, current, WORDS[0], threshold, power, found.voice, False, 0.05, toy_people.negatives())
+
+
+@functools.cache
+def gathered() -> Gathered:
+    base = toy_people.encoder()
+    calls = torch.stack([t.power for t in toy_people.spoken_to(WORDS[0], 1, 6, base, first_take=200)])
+    others = torch.stack(
+        [t.power for w in WORDS[1:5] for t in toy_people.spoken_to(w, 1, 2, base, first_take=200)]
+    )
+    room = 1e-4 * torch.rand(
+        8, base.features.mel_bins, CHUNK_FRAMES, generator=torch.Generator().manual_seed(0)
+    )
+    return Gathered(calls, others, room, torch.cat([calls, others]))
+
+
+@pytest.mark.parametrize("method", FORWARD)
+def test_inference_only_saves_nothing_for_a_backward_pass(method: str) -> None:
+    saved = []
+    known(), gathered()  # made before, with what they need
+    with torch.autograd.graph.saved_tensors_hooks(saved.append, lambda kept: kept):
+        proposal = updating.propose(known(), gathered(), method)
+    assert not saved
+    assert torch.is_grad_enabled()
+    assert proposal.delta is not None
+    changed = known().current.with_delta(proposal.delta)
+    assert any(not torch.equal(w, known().current.weights[n]) for n, w in changed.weights.items())
+
+
+def test_an_adapter_saves_something() -> None:
+    saved = []
+
+    def keep(tensor: torch.Tensor) -> torch.Tensor:
+        saved.append(tensor)
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda kept: kept):
+        updating.propose(known(), gathered(), "bias")
+    assert saved
+
+
+def test_a_threshold_alone_leaves_the_model_as_it_is() -> None:
+    proposal = updating.propose(known(), gathered(), "threshold")
+    assert proposal.delta is None
+    assert updating.after(known(), updating.decide(
+        known(), gathered(), proposal, Tolerances(calls=1, expected=1, false_alarms=1), known().current
+    )).threshold == proposal.threshold  # fmt: skip
+
+
+def test_an_update_that_forgets_the_word_is_rolled_back() -> None:
+    rows = len(known().current.labels)
+    ruined = {"head.weight": torch.randn(rows, 24, generator=torch.Generator().manual_seed(1)) * 9}
+    proposal = Proposal(Delta(known().current.sha256, ruined), known().threshold)
+    decided = updating.decide(known(), gathered(), proposal, Tolerances(), known().current)
+    assert decided.reason
+    assert updating.after(known(), decided) is known()
+
+
+def test_an_unknown_method_names_the_nearest() -> None:
+    with pytest.raises(ExtensionError, match="'forward'"):
+        updating.propose(known(), gathered(), "foward")
+
+
+def test_the_canary_holds_nothing_that_is_learned_from() -> None:
+    canary = updating.canary_of(known(), gathered())
+    learned = updating.material_of(known(), gathered(), teach=False).task
+    calls = {tuple(one.flatten()[:200].tolist()) for one in learned.positives}
+    assert not calls & {tuple(one.flatten()[:200].tolist()) for one in canary.calls}
+
+
+def test_powers_add_up_in_a_room() -> None:
+    draw = torch.Generator().manual_seed(0)
+    clip, room = torch.ones(2, 4, 90), torch.full((3, 4, CHUNK_FRAMES), 2.0)
+    heard = in_room(clip, room, draw, level_db=0.0)
+    torch.testing.assert_close(heard, torch.full((2, 4, 90), 3.0))
+
+
+def test_a_room_is_what_is_there_when_nobody_speaks() -> None:
+    room = Room()
+    quiet, loud = torch.full((4, CHUNK_FRAMES), 1.0), torch.full((4, CHUNK_FRAMES), 100.0)
+    for _ in range(20):
+        room.push(torch.cat([loud, quiet, loud], 1))
+    recorded = room.recorded()
+    assert recorded is not None
+    assert float(recorded.max()) == 1.0
+    assert room.recorded() is recorded
+
+
+def test_negatives_become_as_loud_as_the_person() -> None:
+    power = torch.full((2, 4, 30), 5.0)
+    other = torch.zeros(3, 4, 30)
+    torch.testing.assert_close(to_level(other, power), torch.full((3, 4, 30), 5.0))
