@@ -24,7 +24,7 @@ from wake_word_peers import CHUNK, RATE_HZ, MicroWakeWords, OpenWakeWords, Sampl
 
 from kwsctl import architecture, bundle, registry
 from kwsctl.audio import files
-from kwsctl.evaluation.backgrounds import audio_files
+from kwsctl.audio.folders import audio_files
 from kwsctl.features.streaming import StreamingLogMel
 from kwsctl.types import FeatureSpec
 

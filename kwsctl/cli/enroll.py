@@ -169,7 +169,9 @@ def _in_package(
         return enroll_package.enroll_in_package(folder, given, user, keyword, options, key)
 
 
-def _show(result: EnrollResult, as_json: bool, where: str = "", spent: Cost | None = None) -> None:
+def _show(
+    result: EnrollResult, as_json: bool, where: str = "", spent: Mapping[str, Cost] | None = None
+) -> None:
     console.show(costs.with_cost(result, spent if as_json else None), as_json=as_json, render=_render)
     for path, reason in result.clips_rejected.items():
         console.warn(f"{path} was not used: {reason}")

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kwsctl.audio import files, microphone
-from kwsctl.evaluation.backgrounds import audio_files
+from kwsctl.audio.folders import audio_files
 from kwsctl.storage import sha256_of
 
 READ_S = 0.1
