@@ -248,7 +248,8 @@ def check_base(package: Package, part: Part) -> None:
     if part.base_sha256 != known:
         raise ProfileError(
             f"{part.user!r} was enrolled on bundle {part.base_sha256[:12]}, the package is of {known[:12]}.",
-            "Export the bundle that the person was enrolled on.",
+            "Export the bundle that the person was enrolled on; where that changed the network (bias, lora, "
+            "full), with kwsctl export --user.",
         )
 
 
