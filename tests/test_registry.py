@@ -12,7 +12,14 @@ from kwsctl.errors import ExtensionError
 
 
 def test_names_are_the_files_of_the_folder() -> None:
-    assert registry.names("kwsctl.models") == ("bcresnet", "dscnn", "duet", "tcresnet")
+    assert registry.names("kwsctl.models") == (
+        "bcresnet",
+        "dscnn",
+        "duet",
+        "revbcresnet",
+        "revtcnet",
+        "tcresnet",
+    )
 
 
 def test_listing_imports_nothing() -> None:

@@ -134,7 +134,7 @@ def continual(
 
 def _kept(world: _World, scenario: str, number: int, place: Path) -> Case:
     """Takes a case that is there, with the methods it has, and adds those that it lacks."""
-    how = dataclasses.asdict(dataclasses.replace(world.options, methods=(), scenarios=(), people=0))
+    how = dataclasses.asdict(dataclasses.replace(world.options, methods=(), scenarios=()))
     name = json.dumps([how, world.base.sha256, scenario, number], sort_keys=True)
     path = place / f"{scenario}-{number}-{numpy_generator(0, name).integers(2**40):010x}.json"
     before = json.loads(path.read_text(encoding="utf-8"))["methods"] if path.is_file() else {}

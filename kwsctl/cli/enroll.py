@@ -248,10 +248,12 @@ def _enroll(
 
 
 def _bytes(text: str | None) -> int | None:
-    """Reads the memory budget."""
+    """Reads the memory budget; without one nothing is imported, because packages are enrolled on without torch."""
+    if text is None:
+        return None
     from kwsctl.learning.enrolment_cost import bytes_of
 
-    return None if text is None else bytes_of(text)
+    return bytes_of(text)
 
 
 def _files(clips: list[str], *, needed: bool) -> list[Path]:

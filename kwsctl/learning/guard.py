@@ -28,7 +28,7 @@ class Tolerances:
     """What an update may cost.
 
     Attributes:
-        calls: share of canary calls that may be lost, at equal false alarms.
+        calls: share of canary calls that may be lost, at equal false alarms and at the threshold in use.
         expected: of the rate of calls to expect, which changes before a call is lost.
         false_alarms: share of the canary's other words above the budget.
         global_task: share of words of the global task that may be told wrong.
@@ -68,13 +68,15 @@ class CanaryFigures:
 
     Attributes:
         calls: share of calls above the threshold that the budget of false alarms asks for.
-        expected: rate of calls to expect there.
+        heard: share of calls above the threshold that is in use.
+        expected: rate of calls to expect at the threshold of the budget.
         false_alarms: share of other words above the threshold that is in use.
         global_task: share of words whose nearest neighbour, by somebody else, is the same word.
         drift: 1 less the mean cosine to the embeddings of the global model.
     """
 
     calls: float
+    heard: float
     expected: float
     false_alarms: float
     global_task: float
@@ -110,6 +112,7 @@ def figures(
     turned = 1 - float(fn.cosine_similarity(words, reference, dim=1).mean())
     return CanaryFigures(
         calls=float((own >= fair).mean()),
+        heard=float((own >= threshold).mean()),
         expected=float(scipy.stats.norm.cdf((own - fair) / USUAL_SPREAD).mean()),
         false_alarms=float((others >= threshold).mean()),
         global_task=told_right(words, canary.names),
@@ -152,10 +155,15 @@ def objection(
         The reason; empty if it may be.
     """
     lost = before.calls - after.calls
+    muted = before.heard - after.heard
+    within = before.false_alarms <= budget + tolerances.false_alarms
     less = max(before.expected, first.expected) - after.expected
     forgotten = first.global_task - after.global_task
     if lost > tolerances.calls + 1e-9:
         return f"calls heard fall by {lost:.1%}"
+    # A threshold that lets too much pass may rise, and calls are lost by that; one within the budget may not.
+    if within and muted > tolerances.calls + 1e-9:
+        return f"calls heard at the threshold in use fall by {muted:.1%}"
     if less > tolerances.expected:
         return f"calls to expect fall by {less:.1%}"
     if after.false_alarms > max(before.false_alarms, budget) + tolerances.false_alarms:

@@ -125,3 +125,5 @@ def test_a_life_is_simulated_once_and_what_was_done_is_not_done_again(
     assert json.loads(kept.read_text())["keyword"] == one.keyword
     monkeypatch.setattr("kwsctl.bench.continual._simulated", lambda *_: pytest.fail("done again"))
     assert continual(*given)[0].methods == one.methods
+    with pytest.raises(pytest.fail.Exception, match="done again"):  # other people, other cases
+        continual(*given[:3], dataclasses.replace(options, people=2), tmp_path)

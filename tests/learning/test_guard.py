@@ -9,7 +9,7 @@ import torch
 
 from kwsctl.learning.guard import CanaryFigures, Tolerances, objection, told_right
 
-GOOD = CanaryFigures(calls=0.9, expected=0.9, false_alarms=0.004, global_task=0.9, drift=0.01)
+GOOD = CanaryFigures(calls=0.9, heard=0.8, expected=0.9, false_alarms=0.004, global_task=0.9, drift=0.01)
 
 
 def said(first: CanaryFigures = GOOD, before: CanaryFigures = GOOD, **changes: float) -> str:
@@ -26,6 +26,7 @@ def test_an_update_that_costs_nothing_passes() -> None:
     ("changes", "reason"),
     [
         ({"calls": 0.89}, "calls heard fall"),
+        ({"heard": 0.79}, "threshold in use fall"),
         ({"expected": 0.88}, "calls to expect fall"),
         ({"false_alarms": 0.0071}, "other words"),
         ({"global_task": 0.8969}, "global task"),
@@ -34,6 +35,12 @@ def test_an_update_that_costs_nothing_passes() -> None:
 )
 def test_what_makes_it_worse_is_refused_with_the_reason(changes: dict[str, float], reason: str) -> None:
     assert reason in said(**changes)
+
+
+def test_a_threshold_that_let_too_much_pass_may_rise() -> None:
+    loose = dataclasses.replace(GOOD, heard=1.0, false_alarms=0.05)
+    assert said(before=loose, heard=0.8) == ""
+    assert said(before=dataclasses.replace(loose, false_alarms=0.005), heard=0.8) != ""
 
 
 def test_small_losses_do_not_add_up_beyond_the_tolerance() -> None:
