@@ -248,7 +248,7 @@ def _enroll(
 
 
 def _bytes(text: str | None) -> int | None:
-    """Reads the memory budget; without one nothing is imported, because packages are enrolled on without torch."""
+    """Reads the memory budget; imports nothing without one: packages are enrolled on without torch."""
     if text is None:
         return None
     from kwsctl.learning.enrolment_cost import bytes_of
