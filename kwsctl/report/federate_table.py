@@ -33,7 +33,7 @@ def federate_table(result: FederateResult) -> Table:
         table.add_row(
             "Clients' own clips",
             f"{own.shared:.2%} shared, {own.personal:.2%} with personal layers (worst client "
-            f"{own.worst_shared:.1%}, {own.worst_personal:.1%}); n = {own.n}, kept back, {own.clients} clients",
+            f"{own.worst_shared:.1%}, {own.worst_personal:.1%}); n = {own.n}, {own.clients} clients",
         )
     per_client = max(1, sum(line["asked"] for line in result.per_round))
     table.add_row(
