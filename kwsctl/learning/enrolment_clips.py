@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from kwsctl.audio import files, vad
+from kwsctl.audio.clip_faults import fault
 from kwsctl.bundle import Bundle
 from kwsctl.errors import KwsctlError
 from kwsctl.features.augmentation import middle
@@ -19,10 +20,6 @@ from kwsctl.features.logmel import mel_power
 from kwsctl.learning.adapters._enrolment import MILD, direction, embed, has_unit_length
 from kwsctl.storage import sha256_of
 
-SHORTEST_S = 0.2
-CLIPPED_SHARE = 0.002
-QUIETEST = 10 ** (-55 / 20)
-SECOND_UTTERANCE_S = 0.25
 UNLIKE = 0.35  # cosine to the mean of the others, on embeddings of length one
 
 
@@ -76,7 +73,10 @@ def read(paths: Iterable[Path], base: Bundle) -> tuple[list[Take], list[Rejected
             rejected.append(Rejected(path, str(error)))
             continue
         digest = sha256_of(path)
-        reason = f"the same recording as {seen[digest].name}" if digest in seen else _fault(samples, base)
+        if digest in seen:
+            reason = f"the same recording as {seen[digest].name}"
+        else:
+            reason = fault(samples, base.features.sample_rate_hz, base.clip_s)
         if reason:
             rejected.append(Rejected(path, reason))
         else:
@@ -132,24 +132,3 @@ def outliers(base: Bundle, takes: Sequence[Take]) -> list[int]:
         if likeness < UNLIKE:
             unlike.append((likeness, i))
     return [i for _, i in sorted(unlike)][: (len(takes) - 1) // 2]
-
-
-def _fault(samples: NDArray[np.float32], base: Bundle) -> str:
-    """Says why a clip cannot be used; empty if it can."""
-    rate_hz = base.features.sample_rate_hz
-    peak = float(np.abs(samples).max(initial=0.0))
-    if peak < QUIETEST:
-        return "silent: speak louder, or check the microphone"
-    if float(np.mean(np.abs(samples) >= 0.999)) > CLIPPED_SHARE:  # full scale
-        return "clipped: move back from the microphone, or lower its gain"
-    spans = vad.speech_spans(samples, rate_hz)
-    if not spans:
-        return "no speech stands out of the noise: record where it is quieter"
-    lengths = [(end - start) / rate_hz for start, end in spans]
-    if max(lengths) < SHORTEST_S:
-        return f"too short: {max(lengths):.2f} s of speech, a keyword needs {SHORTEST_S} s or more"
-    if sum(length > SECOND_UTTERANCE_S for length in lengths) > 1:
-        return f"{len(spans)} utterances: give one in each clip"
-    if max(lengths) > 1.25 * base.clip_s:
-        return f"too long: {max(lengths):.1f} s of speech, this model hears {base.clip_s:g} s at a time"
-    return ""
