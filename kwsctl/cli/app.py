@@ -35,17 +35,18 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.add_typer(data.app, name="data")
-app.add_typer(users.app, name="users")
+# In the order of a wake word's life; groups come last on the help page.
 app.command("train")(train.train_command)
 app.command("enroll")(enroll.enroll_command)
-app.command("federate")(federate.federate_command)
 app.command("adapt")(adapt.adapt_command)
+app.command("federate")(federate.federate_command)
+app.command("export")(export.export_command)
 app.command("listen")(listen.listen_command)
 app.command("evaluate")(evaluate.evaluate_command)
-app.command("export")(export.export_command)
-app.add_typer(bench.app, name="bench")
 app.command("doctor")(doctor.doctor_command)
+app.add_typer(data.app, name="data")
+app.add_typer(users.app, name="users")
+app.add_typer(bench.app, name="bench")
 
 
 def _show_version(wanted: bool) -> None:
@@ -76,6 +77,8 @@ def main(arguments: list[str] | None = None) -> None:
             raise
         sys.exit(console.fail(error))
     except UsageError as error:
+        if not error.format_message():  # no command was given: the help page has been printed
+            sys.exit(InputError.exit_code)
         hint = f"Try: {error.ctx.command_path} --help" if error.ctx else "Try: kwsctl --help"
         sys.exit(console.fail(InputError(error.format_message(), hint)))
     except (KeyboardInterrupt, typer.Abort):

@@ -44,6 +44,16 @@ def test_wrong_usage_is_exit_code_2(capsys: pytest.CaptureFixture[str], argument
     assert "Traceback" not in err
 
 
+@pytest.mark.parametrize("arguments", [[], ["users"], ["bench"]])
+def test_no_command_shows_the_help_page_and_no_error(
+    capsys: pytest.CaptureFixture[str], arguments: list[str]
+) -> None:
+    code, out, err = run(capsys, *arguments)
+    assert code == 2
+    assert "Usage: kwsctl" in out + err
+    assert "error" not in err
+
+
 def test_a_wrong_architecture_suggests_the_nearest(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
