@@ -30,7 +30,7 @@ demo: $(STAMP)
 	@echo "         kwsctl data list                                  # public corpora"
 
 test: $(STAMP)
-	@$(BIN)/pytest -q
+	@$(BIN)/pytest -q -n auto --dist loadfile
 
 test-slow: $(STAMP)
 	@$(BIN)/pytest -q -m slow

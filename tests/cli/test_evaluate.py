@@ -128,8 +128,9 @@ def test_background_files_are_added(data: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("tones")
-def test_wrong_values_are_found_before_any_work(tmp_path: Path) -> None:
-    nowhere = tmp_path / "missing.csv"
+def test_wrong_values_are_found_before_any_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    nowhere = Path("missing.csv")
     assert "det.gif has no known picture suffix" in failure("--data", nowhere, "--plot", "det.gif").message
     assert "95 is not a share" in failure("--data", nowhere, "--fail-under", "95").message
     assert "missing.csv" in failure("--data", nowhere).message
