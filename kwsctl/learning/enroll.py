@@ -126,7 +126,9 @@ def enroll(
         progress(number + 1, len(names))
     # The simplest of the best: max gives the first of equals.
     best = max(trials, key=_promised)
-    if len(names) > 1 and _promised(best) < CONTENT and len(takes) >= LEAST_DEEP_CLIPS:
+    little = _promised(best) < CONTENT and len(takes) >= LEAST_DEEP_CLIPS
+    # A new word is one row on an encoder made for it; changing the network would take longer than all else.
+    if len(names) > 1 and little and keyword in base.labels:
         trials.append(tried(DEEP, given, options))
         progress(len(trials), len(trials))
         # Where little is heard, a few clips cannot tell methods apart; over many people this one is ahead.

@@ -173,6 +173,8 @@ def test_where_little_is_promised_auto_also_changes_the_network() -> None:
     assert max(rates[name] for name in AUTO) < CONTENT
     nearly = rates[DEEP] >= max(rates.values()) - NEARLY - 0.011  # compared in whole per cent
     assert (hard.method == DEEP) == nearly
+    # A new word stays a row of the head, however little is promised.
+    assert DEEP not in enrolled(5, encoder(), WORD, method="auto", far=1e-6).why
     # Three clips are too few to leave some out of what takes so many to learn.
     assert DEEP not in enrolled(3, base, word, method="auto", far=1e-6).why
 
