@@ -18,6 +18,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn import functional as fn
 
 from kwsctl.features.logmel import POWER_FLOOR, compress
 
@@ -135,25 +136,18 @@ def stretch(power: Tensor, n_frames: int, tempo: Tensor, warp: Tensor, shift: Te
     centred = (frame - (n_frames - 1) / 2)[None] * tempo[:, None]
     source_frame = centred + (n_long - 1) / 2 + shift[:, None]
     source_bin = torch.arange(n_bins, dtype=torch.float32)[None] * warp[:, None]
-    stretched = _between_frames(power, source_frame.to(power.device))
-    return torch.bmm(_between_bins(source_bin, n_bins).to(power.device), stretched)
-
-
-def _between_frames(power: Tensor, position: Tensor) -> Tensor:
-    """Interpolates [B, F, T'] at frames [B, T]; beyond either end, the last frame is repeated."""
-    position = position.clamp(0, power.shape[2] - 1)
-    before = position.long()
-    after = (before + 1).clamp_max(power.shape[2] - 1)
-    clip = torch.arange(len(power), device=power.device)[:, None]
-    by_frame = power.transpose(1, 2)  # picking whole frames is faster than gathering single numbers
-    weight = (position - before)[:, :, None]
-    return torch.lerp(by_frame[clip, before], by_frame[clip, after], weight).transpose(1, 2)
-
-
-def _between_bins(position: Tensor, n_bins: int) -> Tensor:
-    """Gives the [B, F, F] matrices that interpolate linearly between mel bins at positions [B, F]."""
-    inside = position.clamp(0, n_bins - 1)
-    return (1 - (inside[:, :, None] - torch.arange(n_bins)).abs()).clamp_min_(0)
+    # Both axes at once, as an image is resampled: places count from -1 to 1, and the edges are repeated.
+    place = torch.stack(
+        [
+            (source_frame * (2 / (n_long - 1)) - 1)[:, None, :].expand(-1, n_bins, -1),
+            (source_bin * (2 / (n_bins - 1)) - 1)[:, :, None].expand(-1, -1, n_frames),
+        ],
+        dim=-1,
+    )
+    resampled: Tensor = fn.grid_sample(
+        power[:, None], place.to(power), mode="bilinear", padding_mode="border", align_corners=True
+    )
+    return resampled[:, 0]
 
 
 def _noise_factor(power: Tensor, noise: Tensor, how: Augmentation, generator: torch.Generator) -> Tensor:
