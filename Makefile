@@ -29,8 +29,9 @@ demo: $(STAMP)
 	@echo "         kwsctl data prepare folder --root MY_RECORDINGS   # your own recordings"
 	@echo "         kwsctl data list                                  # public corpora"
 
+# A process for each core, and one thread in each: more threads than cores wait for one another.
 test: $(STAMP)
-	@$(BIN)/pytest -q -n auto --dist loadfile
+	@OMP_NUM_THREADS=1 $(BIN)/pytest -q -n auto --dist loadfile
 
 test-slow: $(STAMP)
 	@$(BIN)/pytest -q -m slow
