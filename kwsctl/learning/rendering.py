@@ -73,6 +73,7 @@ class Renderings:
         flat = torch.from_file(self._file.name, shared=True, size=size, dtype=torch.bfloat16)
         self.power = flat.view(shape)
         self._rendered = np.full(len(windows), -1, dtype=np.int64)
+        self._in_room = np.zeros(len(windows), dtype=bool)
 
     def update(self, epoch: int, progress: Progress = silent) -> None:
         """Renders what is due by this epoch.
@@ -82,13 +83,27 @@ class Renderings:
             progress: counts windows, where there are many to render.
         """
         due_epoch = self._due(epoch)
-        stale = np.flatnonzero(self._rendered != due_epoch)
+        stale = self._changed(np.flatnonzero(self._rendered != due_epoch), due_epoch)
         for first in range(0, len(stale), CHUNK):
             rows = stale[first : first + CHUNK]
             rendered = self._render(rows, due_epoch[rows])
             self.power[torch.from_numpy(rows)] = rendered.transpose(1, 2).bfloat16()
             progress(min(first + CHUNK, len(stale)), len(stale))
         self._rendered = due_epoch
+
+    def _changed(self, rows: np.ndarray, due_epoch: np.ndarray) -> np.ndarray:
+        """Leaves out windows that were in no room and come into none: they stay as they are."""
+        if not self._room_share:
+            return rows
+        shares = [self._draw(row, due_epoch[row]).random() for row in rows]
+        in_room = np.array(shares) < self._room_share
+        kept: np.ndarray = rows[in_room | self._in_room[rows] | (self._rendered[rows] < 0)]
+        self._in_room[rows] = in_room
+        return kept
+
+    def _draw(self, row: int, epoch: int) -> np.random.Generator:
+        """Draws whether a window is in a room, and in which."""
+        return numpy_generator(self._seed, "room", int(row), int(epoch))
 
     def batch(self, rows: Tensor) -> Tensor:
         """Gives the mel power [B, F, T'] of some windows, float32."""
@@ -108,10 +123,7 @@ class Renderings:
     def _render(self, rows: np.ndarray, due_epoch: np.ndarray) -> Tensor:
         waves = torch.from_numpy(gather(self._store, self.windows.take(rows), self._margin))
         if self._room_share > 0:
-            draws = [
-                numpy_generator(self._seed, "room", int(r), int(e))
-                for r, e in zip(rows, due_epoch, strict=True)
-            ]
+            draws = [self._draw(row, epoch) for row, epoch in zip(rows, due_epoch, strict=True)]
             inside = np.array([draw.random() < self._room_share for draw in draws])
             if inside.any():
                 responses = self._responses()

@@ -62,6 +62,28 @@ def test_a_resumed_run_renders_the_same_as_one_that_was_never_interrupted(toy) -
     resumed.close()
 
 
+def test_windows_that_stay_out_of_rooms_are_not_rendered_again(toy, monkeypatch: pytest.MonkeyPatch) -> None:
+    store, windows = toy
+    rendered: list[int] = []
+    render = Renderings._render
+
+    def counted(self: Renderings, rows: np.ndarray, due_epoch: np.ndarray) -> torch.Tensor:
+        rendered.append(len(rows))
+        return render(self, rows, due_epoch)
+
+    monkeypatch.setattr(Renderings, "_render", counted)
+    steady, fresh = (
+        Renderings(store, windows, FeatureSpec(), room_share=0.2, refresh_epochs=2, seed=1) for _ in range(2)
+    )
+    for epoch in range(5):
+        steady.update(epoch)
+    assert len(windows) < sum(rendered) < 2.2 * len(windows)  # three times if each was rendered when due
+    fresh.update(4)
+    assert torch.equal(steady.power, fresh.power)
+    steady.close()
+    fresh.close()
+
+
 def test_a_window_beyond_its_clip_holds_silence(toy) -> None:
     store, windows = toy
     waves = gather(store, windows.take(np.array([0])), margin=1600)
