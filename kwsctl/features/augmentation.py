@@ -14,6 +14,7 @@ Rooms need the audio and are put in when features are made, see `kwsctl.learning
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -21,6 +22,9 @@ from torch import Tensor
 from torch.nn import functional as fn
 
 from kwsctl.features.logmel import POWER_FLOOR, compress
+
+NoiseSource = Callable[[int], Tensor]
+"""Gives so many noises, [N, F, T] mel power."""
 
 
 @dataclass(frozen=True)
@@ -53,13 +57,13 @@ class Augmentation:
 
 
 def augment(
-    power: Tensor, noise: Tensor | None, n_frames: int, how: Augmentation, generator: torch.Generator
+    power: Tensor, noise: NoiseSource | None, n_frames: int, how: Augmentation, generator: torch.Generator
 ) -> Tensor:
     """Makes one varied batch of features.
 
     Args:
         power: [B, F, T'] mel power of clips with a margin on both sides, T' >= T.
-        noise: [B, F, T] mel power to mix in, one per clip; None for no noise.
+        noise: asked for as many noises as there are clips that get one; None for no noise.
         n_frames: T of the result.
         how: what to vary and how much.
         generator: draws everything, on the CPU, so that every device gives the same.
@@ -69,11 +73,11 @@ def augment(
     """
     moved = _move(power, n_frames, how, generator)
     if noise is not None and how.noise_share > 0:
-        moved.addcmul_(noise, _noise_factor(moved, noise, how, generator)[:, None, None])
+        _add_noise(moved, noise, how, generator)
     if how.gain_db:
         level_db = _uniform(len(moved), -how.gain_db, how.gain_db, generator).to(moved.device)
         moved *= (10 ** (level_db / 10))[:, None, None]
-    return mask(moved.add_(POWER_FLOOR).log_(), how, generator)
+    return mask_(moved.add_(POWER_FLOOR).log_(), how, generator)
 
 
 def middle(power: Tensor, n_frames: int) -> Tensor:
@@ -82,8 +86,8 @@ def middle(power: Tensor, n_frames: int) -> Tensor:
     return compress(power[:, :, first : first + n_frames])
 
 
-def mask(features: Tensor, how: Augmentation, generator: torch.Generator) -> Tensor:
-    """Blanks stretches of time and mel bins with each clip's mean (SpecAugment).
+def mask_(features: Tensor, how: Augmentation, generator: torch.Generator) -> Tensor:
+    """Blanks stretches of time and mel bins with each clip's mean (SpecAugment), in place.
 
     Args:
         features: [B, F, T].
@@ -91,18 +95,17 @@ def mask(features: Tensor, how: Augmentation, generator: torch.Generator) -> Ten
         generator: draws them.
 
     Returns:
-        [B, F, T] with the stretches blanked.
+        The same features.
     """
     n_clips, n_bins, n_frames = features.shape
     in_time = _stretches(n_clips, n_frames, how.time_masks, how.time_mask_frames, generator)
     in_mel = _stretches(n_clips, n_bins, how.mel_masks, how.mel_mask_bins, generator)
     mean = features.mean((1, 2))
-    blanked = features.clone()
     # Few frames and bins are blanked: writing these alone is faster than passing over everything.
-    for inside, view in ((in_time, blanked.transpose(1, 2)), (in_mel, blanked)):
+    for inside, view in ((in_time, features.transpose(1, 2)), (in_mel, features)):
         clip, place = inside.to(features.device).nonzero(as_tuple=True)
         view[clip, place] = mean[clip, None]
-    return blanked
+    return features
 
 
 def _move(power: Tensor, n_frames: int, how: Augmentation, generator: torch.Generator) -> Tensor:
@@ -152,18 +155,20 @@ def stretch(power: Tensor, n_frames: int, tempo: Tensor, warp: Tensor, shift: Te
     return resampled[:, 0]
 
 
-def _noise_factor(power: Tensor, noise: Tensor, how: Augmentation, generator: torch.Generator) -> Tensor:
-    """Gives the [B] factors that bring noise to the drawn ratios, 0 for clips that get none."""
-    n_clips = len(power)
-    snr_db = _uniform(n_clips, *how.snr_db, generator)
-    mixed = torch.rand(n_clips, generator=generator) < how.noise_share
-    weight = (mixed * 10 ** (-snr_db / 10)).to(power.device)
+def _add_noise(power: Tensor, source: NoiseSource, how: Augmentation, generator: torch.Generator) -> None:
+    """Adds noise at the drawn ratios to the share of clips that gets some, in place."""
+    clips = torch.nonzero(torch.rand(len(power), generator=generator) < how.noise_share)[:, 0]
+    if not len(clips):
+        return
+    snr_db = _uniform(len(clips), *how.snr_db, generator).to(power.device)
+    noise = source(len(clips))
+    clips = clips.to(power.device)
     # The level of speech is that of its louder half: silence around a word must not count.
-    per_frame = power.sum(1)
+    per_frame = power.sum(1)[clips]
     speech = per_frame.topk(max(1, power.shape[2] // 2), dim=1).values.mean(1)
     level = noise.sum(1).mean(1)
-    factor: Tensor = speech / (level + POWER_FLOOR) * weight
-    return factor
+    factor = speech / (level + POWER_FLOOR) * 10 ** (-snr_db / 10)
+    power.index_add_(0, clips, noise * factor[:, None, None])
 
 
 def _uniform(n: int, low: float, high: float, generator: torch.Generator) -> Tensor:

@@ -70,7 +70,7 @@ class EpochFacts:
         accuracy: share of clips, as augmented, that were told right.
         clips: how many.
         seconds: wall time of the epoch.
-        data_s: part of it spent on making batches.
+        data_s: part of it in which steps waited for their batch.
     """
 
     epoch: int
@@ -154,7 +154,7 @@ class _Tally:
         self.clips = 0
 
     def timed(self, batches: Iterable[Batch]) -> Iterable[Batch]:
-        """Passes batches on and counts the time that making them takes."""
+        """Passes batches on and counts the time that steps wait for them."""
         began = time.perf_counter()
         for batch in batches:
             self.data_s += time.perf_counter() - began

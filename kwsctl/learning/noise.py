@@ -62,23 +62,24 @@ def babble(power: Tensor, count: int, generator: torch.Generator, voices: int = 
 
 
 def draw_noise(
-    power: Tensor, pool: Tensor, n_frames: int, generator: torch.Generator, babble_share: float
+    count: int, power: Tensor, pool: Tensor, n_frames: int, generator: torch.Generator, babble_share: float
 ) -> Tensor:
-    """Draws one noise per clip of a batch.
+    """Draws noises for clips of a batch.
 
     Args:
+        count: K, how many.
         power: [B, F, T'] the batch itself, for babble.
         pool: [N, F, T] recorded and made noises.
         n_frames: T.
         generator: draws everything.
-        babble_share: share of clips that get babble.
+        babble_share: share of babble among them.
 
     Returns:
-        [B, F, T] mel power.
+        [K, F, T] mel power.
     """
-    rows = torch.randint(len(pool), (len(power),), generator=generator)
+    rows = torch.randint(len(pool), (count,), generator=generator)
     noise = pool.index_select(0, rows).to(power.device)
-    talks = torch.nonzero(torch.rand(len(power), generator=generator) < babble_share)[:, 0]
+    talks = torch.nonzero(torch.rand(count, generator=generator) < babble_share)[:, 0]
     if len(talks) and len(power) > 1:
         first = (power.shape[2] - n_frames) // 2
         noise[talks] = babble(power[:, :, first : first + n_frames], len(talks), generator)

@@ -107,7 +107,7 @@ class Renderings:
 
     def batch(self, rows: Tensor) -> Tensor:
         """Gives the mel power [B, F, T'] of some windows, float32."""
-        return self.power[rows].float().transpose(1, 2)
+        return self.power.index_select(0, rows).float().transpose(1, 2)
 
     def close(self) -> None:
         """Removes the file of features."""

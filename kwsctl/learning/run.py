@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 import hashlib
 import json
 from collections.abc import Iterator
@@ -114,7 +115,14 @@ class TrainingRun:
         for rows in self.sampler.epoch(draw):
             own = self.workers.share(rows)
             power = self.train.batch(own).to(self.workers.device)
-            noise = draw_noise(power, self.noise, self.n_frames, draw, self.options.babble_share)
+            noise = functools.partial(
+                draw_noise,
+                power=power,
+                pool=self.noise,
+                n_frames=self.n_frames,
+                generator=draw,
+                babble_share=self.options.babble_share,
+            )
             features = augment(power, noise, self.n_frames, self.options.augmentation, draw)
             yield Batch(features, self.sampler.target[own].to(self.workers.device), own)
 

@@ -18,6 +18,7 @@ from kwsctl.data.store import ClipStore
 from kwsctl.errors import InputError
 from kwsctl.learning import task
 from kwsctl.learning.loop import fit
+from kwsctl.learning.prefetching import core_to_spare, prefetched
 from kwsctl.learning.run import TrainingRun
 from kwsctl.learning.schedule import warmup_cosine
 from kwsctl.learning.task import Problem
@@ -46,7 +47,7 @@ class TrainResult:
         best_epoch: the one with the best held-out figure, counted from 1.
         train_s: time in the loop, in s, over all resumed parts.
         clips_per_s: training speed.
-        data_share: part of the time spent on making batches.
+        data_share: part of the time in which steps wait for their batch; others are made while a step runs.
         val: figures of the kept weights on held-out speakers.
         held_out: who was held out.
         thresholds: score from which each keyword counts as detected.
@@ -147,7 +148,7 @@ def _train(
     resumed_from, options, steps = run.first_epoch, run.options, run.sampler.steps
     fit(
         run.model,
-        run.batches,
+        (lambda epoch: prefetched(run.batches(epoch))) if core_to_spare(run.workers.device) else run.batches,
         run.judge,
         run.optimizer,
         epochs=options.epochs,

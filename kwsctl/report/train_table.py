@@ -44,7 +44,7 @@ def train_table(result: TrainResult) -> Table:
     table.add_row(
         "Training",
         f"{result.epochs} epochs in {result.train_s:.0f} s, {result.clips_per_s:.0f} clips/s, "
-        f"{result.data_share:.0%} of the time for features and batches",
+        f"{result.data_share:.0%} of the time waiting for batches",
     )
     table.add_row("Log", str(result.log))
     return table
