@@ -48,12 +48,14 @@ class Row:
         oracle_share: share of the gain of the same method with true labels, or of the best oracle.
         worst: largest loss of a person, in points.
         own_recall: recall at the model's own threshold.
+        own_worst: largest loss of a person there, in points.
         own_false_alarms: false alarms an hour there.
         own_words: share of the person's other words that fire at half a false alarm an hour.
         impostors: share of others who say the keyword that fire there.
         forgotten: fall of the share of stored words told right, in points.
         rolled_back: in how many cases the guard refused.
         bytes: of the change, mean.
+        macs: of an update, the guard left out, mean.
         people: how many.
     """
 
@@ -64,12 +66,14 @@ class Row:
     oracle_share: float | None
     worst: float
     own_recall: float
+    own_worst: float
     own_false_alarms: float
     own_words: float
     impostors: float
     forgotten: float
     rolled_back: int
     bytes: int
+    macs: int
     people: int
 
 
@@ -146,12 +150,14 @@ def _row(scenario: str, method: str, cases: Sequence[Case]) -> Row:
         oracle_share=float(gain.mean()) / best if best > 0 else None,
         worst=float(100 * gain.min()),
         own_recall=float(of("own_recall").mean()),
+        own_worst=float(100 * (of("own_recall") - of("own_recall", "none")).min()),
         own_false_alarms=float(of("own_false_alarms").mean()),
         own_words=float(of("own_words").mean()),
         impostors=float(of("impostors").mean()),
         forgotten=float(100 * of("forgotten").mean()),
         rolled_back=sum(_refused(case.methods[method].get("rolled_back", 0)) for case in cases),
         bytes=round(float(of("bytes").mean())),
+        macs=round(float(of("macs").mean())),
         people=len(cases),
     )
 

@@ -21,8 +21,9 @@ def continual_command(
     Example: `kwsctl bench continual --data arabic/manifest.csv --set people=8`
     """
     from kwsctl import bundle
-    from kwsctl.bench.continual import ContinualOptions, continual
+    from kwsctl.bench.continual import continual
     from kwsctl.bench.continual_summary import summary
+    from kwsctl.bench.life_options import ContinualOptions
     from kwsctl.data.prepare import prepared
     from kwsctl.learning import stored_negatives
     from kwsctl.options import resolve

@@ -23,6 +23,7 @@ from kwsctl.learning.updating import Decided
 from kwsctl.streaming.ear import Ear, Heard
 
 UNLABELLED = 160
+DOUBTFUL = 64
 ROOM_KNOWN = 12
 LEAD_S = 10.0
 
@@ -119,6 +120,7 @@ class Learner:
         self.tally = Tally()
         self.ear = Ear(known.current, block_frames=block_frames)
         self._unlabelled: deque[Tensor] = deque(maxlen=UNLABELLED)
+        self._doubtful: deque[Segment] = deque(maxlen=DOUBTFUL)
         self._digests: set[str] = set()
         self._fresh = 0
         self._room_used = False
@@ -137,6 +139,7 @@ class Learner:
         rate_hz = self.ear.bundle.features.sample_rate_hz
         skipped = self.ear.reset(max(0, round((from_s - LEAD_S) * rate_hz)))
         self._segmenter = Segmenter(self.ear, self.known.keyword)
+        self._doubtful.clear()
         self._verifier = self._judge()
         return skipped
 
@@ -173,10 +176,10 @@ class Learner:
             self.update()
 
     def end(self) -> None:
-        """Ends a stream: labels what was waiting, and tries a last update if there is anything new."""
+        """Ends a stream: labels what was waiting, and tries updates while there is anything new."""
         for segment in self._segmenter.flush():
             self._label(segment)
-        if self._fresh:
+        while self._fresh:  # an update may settle more of what was in doubt
             self.update()
 
     def gathered(self) -> Gathered:
@@ -208,6 +211,8 @@ class Learner:
                 self._unlearned = self.known.current, self.known.threshold
         self._verifier = self._judge()
         self._on_update(decided)
+        if not decided.reason:
+            self._reconsider()
         return decided
 
     def _judge(self) -> Verifier:
@@ -236,11 +241,27 @@ class Learner:
         if segment.time_s <= self._from_s or segment.digest in self._digests:
             return
         labelled = self._verifier.judge(segment)
+        self._unlabelled.append(segment.power)
+        if labelled.decision == "abstain":
+            self._doubtful.append(segment)
+        self._take(labelled)
+
+    def _reconsider(self) -> None:
+        """Lets the model that has learned judge what was in doubt before; only calls are taken from it."""
+        waiting, self._doubtful = list(self._doubtful), deque(maxlen=DOUBTFUL)
+        for segment in waiting:
+            labelled = self._verifier.again(segment)
+            if labelled.decision != "positive":
+                self._doubtful.append(segment)
+                continue
+            self.tally.segments["abstain"] -= 1
+            self._take(labelled)
+
+    def _take(self, labelled: Labelled) -> None:
         kept = labelled.decision != "abstain" and self.kept.add(labelled)
         self.tally.segments[labelled.decision] += 1
         if kept:
-            self._digests.add(segment.digest)
+            self._digests.add(labelled.segment.digest)
             self.tally.kept[labelled.decision] += 1
             self._fresh += labelled.decision == "positive"
-        self._unlabelled.append(segment.power)
         self._on_label(labelled, kept)

@@ -7,6 +7,7 @@ learned here never changes; the windows around and mild variations of the segmen
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -46,7 +47,7 @@ class Votes:
 
     high: float = -1.0
     low: float = -4.0
-    voice: float = 0.65
+    voice: float = 0.8
     joint: float = 3.0
     doubtful: float = 3.0
     enrolled: float = -2.0
@@ -64,12 +65,14 @@ class Labelled:
         decision: what it is taken for.
         reason: the vote that decided.
         votes: what each vote said, as JSON-able values.
+        again: whether it was in doubt when it was heard, and an update settled it.
     """
 
     segment: Segment
     decision: Decision
     reason: str
     votes: Mapping[str, float] = field(repr=False)
+    again: bool = False
 
 
 class Verifier:
@@ -142,6 +145,23 @@ class Verifier:
         if said["consistent"] < limits.consistent:
             return Labelled(segment, "abstain", "variations of it disagree", said)
         return Labelled(segment, "positive", "all votes agree", said)
+
+    def again(self, segment: Segment) -> Labelled:
+        """Judges a segment that was in doubt before the model learned.
+
+        The windows around it are gone; their margins are taken to have moved as its own has.
+
+        Args:
+            segment: as it was heard.
+
+        Returns:
+            The label by the model as it is now.
+        """
+        features = middle(segment.power[None], self.bundle.n_frames)
+        margin = float(margins_of(self.bundle, self.keyword, features)[0])
+        around = tuple(value + margin - segment.margin for value in segment.around)
+        now = dataclasses.replace(segment, margin=margin, around=around)
+        return dataclasses.replace(self.judge(now), again=True)
 
     def _negative(self, segment: Segment, above: float, said: dict[str, float]) -> Labelled:
         """Lets the voice object to negatives that score rather high: they may be calls that were missed."""

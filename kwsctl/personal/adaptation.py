@@ -137,7 +137,7 @@ class Adaptation:
         return min(self._skip_to_s, source.seconds or 0.0)
 
     def _labelled(self, labelled: Labelled, kept: bool) -> None:
-        self._abstained += labelled.decision == "abstain"
+        self._abstained += (labelled.decision == "abstain") - labelled.again
         self._doubts.consider(labelled, self.learner.ear.bundle)
         self._positives += kept and labelled.decision == "positive"
         self._negatives += kept and labelled.decision == "negative"
@@ -152,6 +152,7 @@ class Adaptation:
             "kept": kept,
             "votes": dict(labelled.votes),
             "segment": labelled.segment.digest,
+            **({"again": True} if labelled.again else {}),
         }
         self._lines.append(("segment", facts))
 

@@ -23,7 +23,7 @@ class HeardBefore:
         user: whose ledger.
         key: opens it if it is encrypted.
         until_s: how far each stream was heard, in s.
-        segments: stream and time of each.
+        segments: stream and time of each, and whether it was judged again.
         links: links of updates that the ledger tells of.
     """
 
@@ -31,17 +31,17 @@ class HeardBefore:
     user: str
     key: Key | None
     until_s: dict[str, float] = field(default_factory=dict)
-    segments: set[tuple[str, float]] = field(default_factory=set)
+    segments: set[tuple[str, float, bool]] = field(default_factory=set)
     links: set[int] = field(default_factory=set)
 
     def __post_init__(self) -> None:
-        before: dict[int, tuple[dict[str, float], set[tuple[str, float]]]] = {}
+        before: dict[int, tuple[dict[str, float], set[tuple[str, float, bool]]]] = {}
         for entry in ledger.read(self.home, self.user, self.key):
             facts = entry.facts
             if entry.event == POSITION:
                 self.until_s[facts["stream"]] = max(facts["until_s"], self.until_s.get(facts["stream"], 0.0))
             elif entry.event == "segment":
-                self.segments.add((facts["stream"], facts["time_s"]))
+                self.segments.add(_named(facts))
             elif entry.event == "update" and "link" in facts:
                 self.links.add(facts["link"])
                 before.setdefault(facts["link"], (dict(self.until_s), set(self.segments)))
@@ -63,7 +63,11 @@ class HeardBefore:
         """Tells whether the ledger lacks a line, and remembers it."""
         if event != "segment":
             return True
-        named = facts["stream"], facts["time_s"]
+        named = _named(facts)
         known = named in self.segments and len(facts["stream"]) == 64  # streams of one time have no identity
         self.segments.add(named)
         return not known
+
+
+def _named(facts: Mapping[str, Any]) -> tuple[str, float, bool]:
+    return facts["stream"], facts["time_s"], facts.get("again", False)

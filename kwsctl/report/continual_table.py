@@ -13,12 +13,13 @@ COLUMNS = (
     "Gain, points",
     "Of oracle",
     "Worst",
-    "Own threshold: heard, FA/h",
+    "Own threshold: heard, worst, FA/h",
     "Own words",
     "Others say it",
     "Forgotten, points",
     "Rolled back",
     "KB",
+    "GMAC",
 )
 
 
@@ -52,12 +53,13 @@ def _cells(row: Any) -> list[str]:
         f"{row.gain[0]:+.1f} ({row.gain[1]:+.0f} to {row.gain[2]:+.0f})",
         share,
         f"{row.worst:+.1f}",
-        f"{row.own_recall:.1%}, {row.own_false_alarms:.1f}",
+        f"{row.own_recall:.1%}, {row.own_worst:+.0f}, {row.own_false_alarms:.1f}",
         f"{row.own_words:.1%}",
         f"{row.impostors:.1%}",
         f"{row.forgotten:.2f}",
         f"{row.rolled_back} of {row.people}" if row.method != "loop" else str(row.rolled_back),
         f"{row.bytes / 1024:.0f}",
+        f"{row.macs / 1e9:.1f}",
     ]
 
 

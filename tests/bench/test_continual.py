@@ -14,8 +14,9 @@ import torch
 from rich.console import Console
 
 from kwsctl.bench import life, life_test
-from kwsctl.bench.continual import Case, ContinualOptions, continual
+from kwsctl.bench.continual import Case, continual
 from kwsctl.bench.continual_summary import summary
+from kwsctl.bench.life_options import ContinualOptions
 from kwsctl.evaluation.streams import ScoreStream
 from kwsctl.features.logmel import logmel
 from kwsctl.report.continual_table import continual_table

@@ -69,7 +69,7 @@ in_every_case = pytest.mark.parametrize("case", list(CASES))
 
 
 def test_the_folder_is_the_list() -> None:
-    assert NAMES == ("bias", "full", "head", "lora", "prototype", "shift", "sparse", "user_embedding")
+    assert NAMES == ("bias", "ewc", "full", "head", "lora", "prototype", "shift", "sparse", "user_embedding")
     assert set(AUTO) <= set(NAMES)
     with pytest.raises(ExtensionError, match=r"No adapters named 'protoype'. Did you mean 'prototype'\?"):
         registry.load(ADAPTERS, "protoype")
@@ -115,7 +115,9 @@ def test_what_the_other_labels_say_of_other_words_stays(name: str, case: str) ->
     before, after = logits(task.base, other_words())[:, kept], logits(personal, other_words())[:, kept]
     moved = float((after - before).abs().mean() / before.std())
     # In standard deviations of the logits; a user vector weighs all rows and moves them most.
-    assert moved <= {"prototype": 0.0, "head": 0.0, "full": 0.2, "user_embedding": 1.0}.get(name, 0.7)
+    assert moved <= {"prototype": 0.0, "head": 0.0, "full": 0.2, "ewc": 1.0, "user_embedding": 1.0}.get(
+        name, 0.7
+    )
     assert float((before.argmax(1) == after.argmax(1)).float().mean()) >= 0.7
 
 

@@ -86,6 +86,18 @@ def test_the_persons_voice_keeps_a_missed_call_from_becoming_a_negative() -> Non
     assert judged(missed, own=cosine + 1, stranger=cosine + 0.1).decision == "negative"
 
 
+def test_what_was_in_doubt_is_judged_again_by_the_model_as_it_is_now() -> None:
+    bundle, threshold, voice = enrolled()
+    one = segment()
+    doubtful = dataclasses.replace(one, margin=threshold - 5.0, around=(threshold - 5.0,) * 7)
+    now = Verifier(bundle, WORDS[0], threshold, votes=LOOSE, voice=voice, own=0.9, stranger=0.0)
+    assert now.judge(doubtful).decision == "abstain"
+    settled = now.again(doubtful)
+    assert (settled.decision, settled.again) == ("positive", True)
+    assert settled.segment.margin == pytest.approx(one.margin)
+    assert settled.segment.digest == one.digest
+
+
 def test_near_duplicates_are_kept_once_and_louder_is_not_new() -> None:
     kept = Kept()
     one = judged(segment())

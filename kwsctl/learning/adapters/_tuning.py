@@ -1,4 +1,4 @@
-"""Changes weights inside a network by gradients, without forgetting: replay, distillation and L2-SP."""
+"""Changes weights inside a network by gradients, without forgetting: replay, distillation, L2-SP or EWC."""
 
 from __future__ import annotations
 
@@ -30,6 +30,8 @@ DISTILLATION = 20.0
 
 Choose = Callable[[nn.Module], Sequence[nn.Parameter]]
 """Gives the weights of a network that are to be tuned."""
+Importance = Callable[[Enrolment, nn.Module, Sequence[nn.Parameter]], Sequence[Tensor]]
+"""Tells how much each of these weights of a network matters, on average 1."""
 
 
 @dataclass(frozen=True)
@@ -39,10 +41,12 @@ class Tuning:
     Attributes:
         choose: gives the weights.
         learning_rate: the highest.
-        stay: lambda of L2-SP.
+        stay: lambda of L2-SP, or of EWC where the weights differ in importance.
         pieces: in how many a batch is run.
         lean: keep no activation that no chosen weight needs.
         steps: of the optimizer.
+        distillation: weight of keeping the embeddings of the negatives.
+        importance: of the weights, for EWC; by default all matter alike.
     """
 
     choose: Choose
@@ -51,6 +55,12 @@ class Tuning:
     pieces: int = 1
     lean: bool = False
     steps: int = STEPS
+    distillation: float = DISTILLATION
+    importance: Importance | None = None
+
+
+FIXED = Tuning(lambda _: [], 0.0, 0.0)
+"""Nothing is tuned."""
 
 
 class _Frozen(nn.Module):
@@ -109,7 +119,7 @@ def tuned(task: Enrolment, how: Tuning) -> nn.Module:
         The tuned network.
     """
     network, free = _prepared(task, how)
-    judge = _judge(task, free, [part.detach().clone() for part in free], how.stay)
+    judge = _judge(task, free, how, network)
     fit(
         _Frozen(network, how.lean),
         lambda epoch: _batches(task, epoch, how.steps),
@@ -136,7 +146,7 @@ def spent(task: Enrolment, how: Tuning) -> Cost:
         The cost of the largest piece of a batch, with gradients and optimizer of all chosen weights.
     """
     network, free = _prepared(task, how)
-    judge = _judge(task, free, [part.detach().clone() for part in free], how.stay)
+    judge = _judge(task, free, how, network)
     piece = next(_batches(task, 0, 1)).parts(how.pieces)[0]
     model = _Frozen(network, how.lean)
     return measured(
@@ -152,7 +162,7 @@ def loss_of(task: Enrolment, network: nn.Module, draw: str) -> float:
     batch = next(_batches(task, 0, 1, draw))
     with torch.no_grad():
         output = _Frozen(network, lean=False)(batch.features)
-        return float(_judge(task, [], [], 0.0)(output, batch).loss)
+        return float(_judge(task, [], FIXED, network)(output, batch).loss)
 
 
 def _prepared(task: Enrolment, how: Tuning) -> tuple[nn.Module, list[nn.Parameter]]:
@@ -170,7 +180,7 @@ def _prepared(task: Enrolment, how: Tuning) -> tuple[nn.Module, list[nn.Paramete
         part.requires_grad_(True)
     if bits := bits_of(task.precision):
         quantized.quantize(network, bits, Quantization(), task.seed)
-        judge, batch = _judge(task, [], [], 0.0), next(_batches(task, 0, 1))
+        judge, batch = _judge(task, [], how, network), next(_batches(task, 0, 1))
         with quantized.calibrating(network):
             judge(_Frozen(network, how.lean)(batch.features), batch).loss.backward()  # type: ignore[no-untyped-call]
     return network, free
@@ -199,7 +209,11 @@ def _batches(task: Enrolment, epoch: int, steps: int, name: str = "tuning") -> I
         )
 
 
-def _judge(task: Enrolment, free: Sequence[Tensor], before: Sequence[Tensor], stay: float) -> Judge:
+def _judge(task: Enrolment, free: Sequence[nn.Parameter], how: Tuning, network: nn.Module) -> Judge:
+    before = [part.detach().clone() for part in free]
+    matters = [torch.ones(())] * len(free)
+    if how.importance is not None and free:
+        matters = list(how.importance(task, network, free))
     taught = task.negative_embeddings
     size = taught.square().sum(1).mean()
 
@@ -215,9 +229,10 @@ def _judge(task: Enrolment, free: Sequence[Tensor], before: Sequence[Tensor], st
         )
         away = embedding[~is_keyword] - taught[batch.rows[~is_keyword]]
         moved = away.square().sum() / negatives / size
-        drift = sum(((a - b).square().sum() for a, b in zip(free, before, strict=True)), torch.zeros(()))
+        changed = zip(free, before, matters, strict=True)
+        drift = sum(((m * (a - b).square()).sum() for a, b, m in changed), torch.zeros(()))
         right = ((margin > 0) == is_keyword).sum()
-        loss = value + DISTILLATION * moved + stay * drift * (len(batch.target) / BATCH)
+        loss = value + how.distillation * moved + how.stay * drift * (len(batch.target) / BATCH)
         return Judged(loss, float(right))
 
     return judge
