@@ -18,6 +18,7 @@ from kwsctl.learning.adapters._tuning import changes, tuned
 from kwsctl.learning.forward._change import copied, delta_of, norms
 from kwsctl.learning.guard import Tolerances
 from kwsctl.learning.known import Gathered, Known
+from kwsctl.learning.new_threshold import threshold_of
 from kwsctl.learning.updating import Proposal
 
 TENT_STEPS, TENT_RATE = 20, 1e-3
@@ -90,7 +91,7 @@ def _proposal(known: Known, given: Gathered, gathered: Gathered, name: str) -> P
     if name not in BENCH_ONLY:
         return updating.propose(known, given, name)
     delta = tent(known, gathered) if name == "tent" else naive(known, given)
-    return Proposal(delta, updating.threshold_of(known, known.current.with_delta(delta), given))
+    return Proposal(delta, threshold_of(known, known.current.with_delta(delta), given))
 
 
 def tent(known: Known, gathered: Gathered) -> Delta:

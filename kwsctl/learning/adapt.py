@@ -24,6 +24,7 @@ from kwsctl.streaming.ear import Ear, Heard
 
 UNLABELLED = 160
 DOUBTFUL = 64
+THRESHOLD = "threshold"
 ROOM_KNOWN = 12
 LEAD_S = 10.0
 
@@ -195,13 +196,16 @@ class Learner:
         )
 
     def update(self) -> Decided:
-        """Tries an update, and takes it if the guard has no objection."""
+        """Tries an update; where the guard refuses it, tries a threshold alone."""
         self._fresh = 0
         gathered = self.gathered()
-        proposal = updating.propose(self.known, gathered, self._options.method)
-        decided = updating.decide(self.known, gathered, proposal, self._options.tolerances, self._first[0])
-        if not self._options.guarded:
-            decided = dataclasses.replace(decided, reason="")
+        decided = self._tried(gathered, self._options.method)
+        if decided.reason and self._options.method != THRESHOLD:
+            milder = self._tried(gathered, THRESHOLD)
+            if not milder.reason:
+                self._on_update(decided)
+                self.tally.rolled_back += 1
+                decided = milder
         self.tally.rolled_back += bool(decided.reason)
         self.tally.updates += not decided.reason
         self.known = updating.after(self.known, decided)
@@ -214,6 +218,11 @@ class Learner:
         if not decided.reason:
             self._reconsider()
         return decided
+
+    def _tried(self, gathered: Gathered, method: str) -> Decided:
+        proposal = updating.propose(self.known, gathered, method)
+        decided = updating.decide(self.known, gathered, proposal, self._options.tolerances, self._first[0])
+        return decided if self._options.guarded else dataclasses.replace(decided, reason="")
 
     def _judge(self) -> Verifier:
         known, room = self.known, self.room.recorded() if self._options.use_room else None

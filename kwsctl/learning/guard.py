@@ -18,14 +18,20 @@ from torch.nn import functional as fn
 
 from kwsctl.bundle import Bundle
 from kwsctl.learning.adapters._enrolment import margins
-from kwsctl.learning.budget import threshold_for
+from kwsctl.learning.budget import share_above, threshold_for
 from kwsctl.learning.enrolment_trials import peaks
 from kwsctl.learning.promise import USUAL_SPREAD
+
+RARER = 20.0
+"""Calls to expect are told at false alarms that are so much rarer than the budget: where all calls are heard
+at the budget, what an update does to them shows only there."""
+FEWER = 0.8
+"""Share of the false alarms that must be left for their fall to be a gain."""
 
 
 @dataclass(frozen=True)
 class Tolerances:
-    """What an update may cost.
+    """What an update may cost, and what it has to give.
 
     Attributes:
         calls: share of canary calls that may be lost, at equal false alarms and at the threshold in use.
@@ -34,6 +40,7 @@ class Tolerances:
         global_task: share of words of the global task that may be told wrong.
         drift: how far the embeddings of the stored negatives may have turned in all since enrolment,
             1 less the mean cosine.
+        gain: by which calls to expect have to rise, unless more calls are heard or fewer other words pass.
     """
 
     calls: float = 0.0
@@ -41,6 +48,7 @@ class Tolerances:
     false_alarms: float = 0.002
     global_task: float = 0.003
     drift: float = 0.1
+    gain: float = 0.005
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,8 +77,9 @@ class CanaryFigures:
     Attributes:
         calls: share of calls above the threshold that the budget of false alarms asks for.
         heard: share of calls above the threshold that is in use.
-        expected: rate of calls to expect at the threshold of the budget.
-        false_alarms: share of other words above the threshold that is in use.
+        expected: rate of calls to expect at a threshold that fewer other words pass than the budget allows.
+        false_alarms: share of other words above the threshold that is in use; by their tail, where it is
+            smaller than they can show.
         global_task: share of words whose nearest neighbour, by somebody else, is the same word.
         drift: 1 less the mean cosine to the embeddings of the global model.
     """
@@ -108,13 +117,14 @@ def figures(
     logits = cast(nn.Linear, network.head)(embedded(bundle, canary.calls)).detach()
     own = margins(bundle, keyword, logits).double().numpy()
     fair = threshold_for(others, canary.budget)
+    strict = threshold_for(others, canary.budget / RARER)
     words, reference = embedded(bundle, canary.words), embedded(base, canary.words)
     turned = 1 - float(fn.cosine_similarity(words, reference, dim=1).mean())
     return CanaryFigures(
         calls=float((own >= fair).mean()),
         heard=float((own >= threshold).mean()),
-        expected=float(scipy.stats.norm.cdf((own - fair) / USUAL_SPREAD).mean()),
-        false_alarms=float((others >= threshold).mean()),
+        expected=float(scipy.stats.norm.cdf((own - strict) / USUAL_SPREAD).mean()),
+        false_alarms=share_above(others, threshold),
         global_task=told_right(words, canary.names),
         drift=turned,
     )
@@ -172,4 +182,7 @@ def objection(
         return f"words of the global task told right fall by {forgotten:.1%}"
     if after.drift > tolerances.drift:
         return f"the embeddings have turned by {after.drift:.3f} in all"
+    gained = after.expected - before.expected >= tolerances.gain
+    if not (gained or after.heard > before.heard or after.false_alarms < FEWER * before.false_alarms):
+        return "nothing is gained by it"
     return ""

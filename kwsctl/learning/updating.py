@@ -8,35 +8,27 @@ from typing import Protocol, cast
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from kwsctl import registry
 from kwsctl.bundle import Bundle, Delta
 from kwsctl.errors import ExtensionError
 from kwsctl.features.augmentation import augment, middle
 from kwsctl.learning import guard
-from kwsctl.learning.adapters._enrolment import MILD, Enrolment, direction, embed, margins
-from kwsctl.learning.budget import threshold_for
+from kwsctl.learning.adapters._enrolment import MILD, Enrolment, direction, embed
 from kwsctl.learning.enrolment_trials import (
     ADAPTERS,
-    REARRANGED_EASE,
-    passing,
-    peaks,
     voice_of,
 )
 from kwsctl.learning.known import Gathered, Known
+from kwsctl.learning.new_threshold import HELD_BACK, ROOM_COPIES, held_out, threshold_of
 from kwsctl.learning.surroundings import in_room
-from kwsctl.learning.voice_fusion import fused
 from kwsctl.seeding import torch_generator
 
 FORWARD = "kwsctl.learning.forward"
 DEEP = ("bias", "lora", "full", "ewc")
 """Adapters that change the trunk, and are taught by the global model."""
-ROOM_COPIES = 3
-ENOUGH_HEARD = 30
 USUAL_OWN = 0.85  # cosine of a person's clips to their voice, where one clip cannot tell
-HELD_BACK = 3  # every third pseudo-positive is for the canary
 
 
 @dataclass(frozen=True, eq=False)
@@ -164,62 +156,6 @@ def _learned(known: Known, gathered: Gathered, method: str) -> Delta | None:
     return cast(Delta, registry.load(ADAPTERS, method).learn(task))
 
 
-def threshold_of(known: Known, bundle: Bundle, gathered: Gathered) -> float:
-    """Chooses the margin that keeps to the budget on all that no row is fitted to.
-
-    That is the highest of three: for stored negatives as they are and in the room, for rearranged clips, and
-    for what the stream held that is no call.
-
-    Args:
-        known: the person.
-        bundle: the model proposed.
-        gathered: from the stream.
-
-    Returns:
-        The margin.
-    """
-    room = gathered.room
-    stored = _held_out(known, "threshold", known.others[1::4], room, bundle.n_frames)
-    mixed = _held_out(known, "rearranged", known.mixed[1::2], None, bundle.n_frames)
-    wanted = [_limit(known, bundle, stored, known.budget)]
-    wanted.append(_limit(known, bundle, mixed, min(1.0, REARRANGED_EASE * known.budget)))
-    heard = gathered.negatives[HELD_BACK - 1 :: HELD_BACK]
-    if len(heard) >= ENOUGH_HEARD:
-        found = _margins(known, bundle, middle(heard, bundle.n_frames))
-        wanted.append(threshold_for(found, known.budget))
-    return max(wanted)
-
-
-def _held_out(known: Known, name: str, power: Tensor, room: Tensor | None, n_frames: int) -> Tensor:
-    """Gives features at several places of the window, as they are and in the room."""
-
-    def make() -> Tensor:
-        both = power
-        if room is not None:
-            both = torch.cat([power, in_room(power, room, torch_generator(known.seed, "room", name))])
-        return passing(middle(both, n_frames))
-
-    return known.once(name, room, make)
-
-
-def _limit(known: Known, bundle: Bundle, features: Tensor, budget: float) -> float:
-    network = Bundle.model(bundle)
-    found = peaks(bundle, network, known.keyword, known.embedded(bundle, features))
-    if known.only and known.voice is not None:
-        centred = features[2 * len(found) : 3 * len(found)]
-        found = fused(found, (voice_of(network, centred) @ known.voice).double().numpy())
-    return threshold_for(found, budget)
-
-
-def _margins(known: Known, bundle: Bundle, features: Tensor) -> NDArray[np.float64]:
-    network = Bundle.model(bundle)
-    logits = cast(nn.Linear, network.head)(embed(network, features)).detach()
-    found = margins(bundle, known.keyword, logits).double().numpy()
-    if known.only and known.voice is not None:
-        found = fused(found, (voice_of(network, features) @ known.voice).double().numpy())
-    return cast("NDArray[np.float64]", found)
-
-
 def canary_of(known: Known, gathered: Gathered) -> guard.Canary:
     """Puts aside what no update learns from.
 
@@ -246,7 +182,7 @@ def canary_of(known: Known, gathered: Gathered) -> guard.Canary:
     held = gathered.positives[HELD_BACK - 1 :: HELD_BACK]
     if len(held):
         calls = torch.cat([calls, middle(held, n_frames)])
-    others = _held_out(known, "canary", known.others[3::4], room, n_frames)
+    others = held_out(known, "canary", known.others[3::4], room, n_frames)
     words = known.once("words", None, lambda: known.negatives.features(n_frames))
     return guard.Canary(calls, others, words, list(known.negatives.labels), known.budget)
 

@@ -17,9 +17,16 @@ def said(first: CanaryFigures = GOOD, before: CanaryFigures = GOOD, **changes: f
     return objection(before, after, 0.005, Tolerances(), first)
 
 
-def test_an_update_that_costs_nothing_passes() -> None:
-    assert said() == ""
+def test_an_update_that_gives_something_passes() -> None:
     assert said(calls=1.0, expected=0.95, false_alarms=0.0069, global_task=0.8971, drift=0.09) == ""
+    assert said(expected=0.906) == ""
+    assert said(heard=0.81, expected=0.895) == ""
+    assert said(false_alarms=0.003, expected=0.895) == ""
+
+
+def test_an_update_that_gives_nothing_is_refused() -> None:
+    assert said() == "nothing is gained by it"
+    assert said(expected=0.903, false_alarms=0.0035) == "nothing is gained by it"
 
 
 @pytest.mark.parametrize(
@@ -39,7 +46,7 @@ def test_what_makes_it_worse_is_refused_with_the_reason(changes: dict[str, float
 
 def test_a_threshold_that_let_too_much_pass_may_rise() -> None:
     loose = dataclasses.replace(GOOD, heard=1.0, false_alarms=0.05)
-    assert said(before=loose, heard=0.8) == ""
+    assert said(before=loose, heard=0.8) == ""  # what is gained are false alarms
     assert said(before=dataclasses.replace(loose, false_alarms=0.005), heard=0.8) != ""
 
 
