@@ -15,11 +15,12 @@ from numpy.typing import NDArray
 from kwsctl.bench.federated_people import Fold
 from kwsctl.evaluation import fairness, intervals
 from kwsctl.federated import clients
-from kwsctl.federated.federate import play, seldom_used
+from kwsctl.federated.federate import seldom_used
 from kwsctl.federated.heads import learn_heads
 from kwsctl.federated.held_out import right_answers
 from kwsctl.federated.lessons import lesson
 from kwsctl.federated.options import FederateOptions
+from kwsctl.federated.rounds import play
 from kwsctl.federated.session import Session, open_session
 from kwsctl.federated.state import State, first_state
 from kwsctl.options import from_mapping

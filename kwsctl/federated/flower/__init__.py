@@ -1,0 +1,1 @@
+"""Federations on Flower: the same functions in a ServerApp and a ClientApp."""
