@@ -1,1 +1,4 @@
-"""Federations on Flower: the same functions in a ServerApp and a ClientApp."""
+"""Federations on Flower: the functions of `kwsctl.federated` in a ServerApp and a ClientApp.
+
+`plan`, `device`, `credentials` and `deployment` work without flwr; the other files need it.
+"""

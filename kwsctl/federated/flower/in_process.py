@@ -1,0 +1,77 @@
+"""`kwsctl federate --engine flower`: the Flower app with every client as a node of this process."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from flwr.app import Context
+
+from kwsctl.bundle import Bundle
+from kwsctl.data.store import ClipStore
+from kwsctl.federated import clients, start
+from kwsctl.federated.federate import FederateResult
+from kwsctl.federated.flower.client_app import client_app
+from kwsctl.federated.flower.local_grid import FIRST_NODE, run_here
+from kwsctl.federated.flower.plan import Plan
+from kwsctl.federated.flower.server_app import Setting, server_app
+from kwsctl.federated.options import FederateOptions
+from kwsctl.federated.session import Session, open_session
+from kwsctl.progress import Progress, silent
+
+
+def federate_on_flower(
+    store: ClipStore,
+    out: Path,
+    options: FederateOptions,
+    *,
+    model: Bundle | None = None,
+    seed: int = 0,
+    progress: Progress = silent,
+) -> FederateResult:
+    """Trains one model with Flower's apps and messages, in this process.
+
+    Args:
+        store: the audio, as `kwsctl.federated.federate.federate` takes it.
+        out: the bundle to write.
+        options: how.
+        model: what to begin with; None for fresh weights.
+        seed: of everything random.
+        progress: counts windows, then rounds.
+
+    Returns:
+        What was made, and its figures on held-out speakers.
+
+    Raises:
+        InputError: options that can only be simulated, or that do not go together.
+    """
+    base, corpus = start.prepare(store, options, model, seed, progress)
+    who = clients.populate(corpus.train.target.numpy(), corpus.train.speakers, options.population, seed)
+    plan = Plan(options, seed, len(who), base.sha256)
+    session = open_session(base, corpus, who, options, seed)
+    return _run(session, plan, out, progress)
+
+
+def _run(session: Session, plan: Plan, out: Path, progress: Progress) -> FederateResult:
+    """Gives every node the part of the session that is its own; the one network serves all in turn."""
+    by_name = {client.name: client for client in session.clients}
+    names = {FIRST_NODE + place: name for place, name in enumerate(by_name)}
+    made: list[FederateResult] = []
+
+    def opened(context: Context) -> Session:
+        own = by_name[str(context.node_config["client"])]
+        return dataclasses.replace(session, clients=(own,), expected=plan.clients)
+
+    def setting(context: Context) -> Setting:
+        return Setting(dataclasses.replace(session, clients=(), expected=plan.clients), plan, out, names)
+
+    nodes: list[Mapping[str, Any]] = [{"client": name} for name in by_name]
+    run_here(
+        server_app(setting, done=made.append, progress=progress),
+        client_app(opened, masked=plan.options.secure.on),
+        nodes,
+        plan.config,
+    )
+    return made[0]
