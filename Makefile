@@ -29,7 +29,7 @@ $(FLOWER_STAMP): pyproject.toml
 	@test -x $(FLOWER)/bin/python || $(PYTHON) -m venv $(FLOWER)
 	@echo "Installing kwsctl with Flower into $(FLOWER) (the first time takes a few minutes)"
 	@$(FLOWER)/bin/pip install --quiet --disable-pip-version-check "torch>=2.11,<2.14" --prefer-binary
-	@$(FLOWER)/bin/pip install --quiet --disable-pip-version-check --prefer-binary --editable ".[federated,flower]" "flwr[simulation]" "pytest>=9,<10"
+	@$(FLOWER)/bin/pip install --quiet --disable-pip-version-check --prefer-binary --editable ".[federated,flower]" "flwr[simulation]" "pytest>=9,<10" "hypothesis>=6.150,<7"
 	@touch $@
 
 demo: $(STAMP)

@@ -61,4 +61,4 @@ def deploy_command(
     )
     for warning in made.warnings:
         console.warn(warning)
-    console.show(made, as_json=json, render=deployment_page)
+    console.show(made, as_json=json, render=deployment_page, wrap=False)

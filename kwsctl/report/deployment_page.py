@@ -20,8 +20,8 @@ def deployment_page(made: Deployment) -> Group:
     lines = [
         Text(f"Written to {made.folder}; the same is in COMMANDS.md there.", style="bold"),
         Text("\nOn the server, where kwsctl[flower] is installed:", style="bold"),
-        *(Text(line, no_wrap=True, overflow="ignore") for line in made.server),
+        *map(Text, made.server),
         Text("\nOn each device, in its folder of devices/:", style="bold"),
-        *(Text(line, no_wrap=True, overflow="ignore") for line in made.on_device),
+        *map(Text, made.on_device),
     ]
     return Group(*lines)
