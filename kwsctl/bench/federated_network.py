@@ -12,7 +12,7 @@ import torch
 from kwsctl import architecture
 from kwsctl.bench.federated_people import Fold, fewer_words
 from kwsctl.bench.federated_setting import Cases
-from kwsctl.bench.federated_trials import Played, Row, federated, row_of, session_of
+from kwsctl.bench.federated_trials import Row, federated, row_of, row_without_rounds, session_of
 from kwsctl.bundle import Bundle
 from kwsctl.federated import clients
 from kwsctl.federated.held_out import right_answers
@@ -81,7 +81,6 @@ def _central(fold: Fold, seed: int) -> Row:
     learned = session.resident.learn(session.first, plan, session.inputs, session.work)
     right = right_answers(session, learned.weights)
     spent = time.process_time() - began
-    played = Played([session], [], right, fold.corpus.held_out.speakers, spent)
-    return dataclasses.replace(
-        row_of("whole network, central training", played, None, seed, shared=session.layout.size), curve=()
-    )
+    facts = {"shared": session.layout.size, "cpu_s": spent}
+    row = row_without_rounds("whole network, central training", right, fold.corpus.held_out.speakers, seed)
+    return dataclasses.replace(row, facts=facts)

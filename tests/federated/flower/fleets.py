@@ -11,6 +11,7 @@ from typing import Any
 
 from kwsctl.audio import files
 from kwsctl.bundle import Bundle
+from kwsctl.data.prepare import prepared
 from kwsctl.data.store import ClipStore
 from kwsctl.federated.flower.deployment import Deployment, DeployOptions, deploy
 from kwsctl.federated.options import FederateOptions
@@ -62,6 +63,12 @@ def fleet(folder: Path, how: FederateOptions, names: tuple[str, ...] = NAMES, **
         nodes.append({"client": name, "data": str(data), "base": str(own), "home": str(folder / name)})
     config = tomllib.loads((made.app / "pyproject.toml").read_text())
     return Fleet(made, nodes, config["tool"]["flwr"]["app"]["config"] | {"home": str(folder / "server-home")})
+
+
+def recorded(there: Fleet, folder: Path) -> ClipStore:
+    """The same recordings in one store, for the simulation."""
+    manifests = [*(node["data"] for node in there.nodes), there.config["held-out"]]
+    return joined(*(prepared(Path(one), folder / "recorded") for one in manifests))
 
 
 def manifest(folder: Path, speaker: int, split: str = "train") -> Path:

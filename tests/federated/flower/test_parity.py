@@ -18,7 +18,7 @@ from flwr.app import ArrayRecord, Message, RecordDict
 from kwsctl.federated.flower.in_process import federate_on_flower
 from kwsctl.federated.flower.local_grid import FIRST_NODE, run_here
 
-from .fleets import SAID, Fleet, apps, base, fleet, options, store
+from .fleets import SAID, Fleet, apps, base, fleet, options, recorded, store
 
 pytestmark = pytest.mark.flower
 
@@ -43,8 +43,9 @@ def flown(there: Fleet, tap: Any = None) -> tuple[Path, list[dict[str, Any]]]:
 
 
 def test_the_deployed_app_ends_where_the_simulation_ends(tmp_path: Path) -> None:
-    out, log = flown(fleet(tmp_path, options()))
-    made = simulated(tmp_path)
+    there = fleet(tmp_path, options())
+    out, log = flown(there)
+    made = federate(recorded(there, tmp_path), tmp_path / "s.safetensors", options(), model=base())
     same(made.bundle, out)
     assert bundle.load(out).labels == SAID
     assert log[-1]["figure"] == made.per_round[-1]["figure"]

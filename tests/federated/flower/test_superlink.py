@@ -24,11 +24,10 @@ import torch
 from kwsctl import bundle
 from kwsctl.federated.federate import federate
 from kwsctl.federated.flower import credentials, instructions
-from tests.toy_people import NEW_WORDS, crowd, joined
 
 pytest.importorskip("flwr", reason="flwr lives in an environment of its own: make test-flower")
 
-from .fleets import HELD_OUT, TAKES, Fleet, base, fleet, options
+from .fleets import Fleet, base, fleet, options, recorded
 
 pytestmark = [pytest.mark.flower, pytest.mark.slow]
 TWO = ("s0", "s1")
@@ -147,7 +146,7 @@ def test_two_rounds_over_tls_end_where_the_simulation_ends(running: Running, tmp
             process.wait(timeout=120)
     log = [json.loads(line) for line in out.with_suffix(".log.jsonl").read_text().splitlines()]
     assert [line["answered"] for line in log] == [2, 2] and not log[0]["refused"]
-    store = joined(crowd(NEW_WORDS, range(2), TAKES), crowd(NEW_WORDS, (HELD_OUT,), TAKES, "val"))
+    store = recorded(running.there, tmp_path)
     simulated = federate(store, tmp_path / "s.safetensors", options(), model=base())
     first, second = bundle.load(simulated.bundle).weights, bundle.load(out).weights
     for name, tensor in first.items():
