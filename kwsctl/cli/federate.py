@@ -57,6 +57,7 @@ def federate_command(
 
     flags: dict[str, Any] = {"rounds": rounds, "part": part, "aggregator": aggregator}
     options = resolve(FederateOptions, file=config, assignments=assignments or (), flags=flags)
+    play = engine_named(engine)
     if not data:
         raise InputError(
             "There are no clients without --data.",
@@ -73,7 +74,7 @@ def federate_command(
         store = prepared(manifest, folder, progress)
     path = out or folder / "models" / f"federated-{manifest.resolve().parent.name}.safetensors"
     with console.round_table(("round", "clients", "loss", "held out", "refused", "epsilon")) as progress:
-        result = engine_named(engine)(
+        result = play(
             store,
             path,
             options,

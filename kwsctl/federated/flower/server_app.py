@@ -7,6 +7,7 @@ import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -28,6 +29,8 @@ from kwsctl.federated.state import first_state, resumed
 from kwsctl.home import home
 from kwsctl.progress import Progress, silent
 
+Resume = Literal["auto", "must", "never"]
+
 
 @dataclass(frozen=True, eq=False)
 class Setting:
@@ -38,12 +41,16 @@ class Setting:
         plan: what was agreed on.
         out: the bundle to write.
         names: of nodes, where they are known.
+        resume: `auto` goes on if there is a checkpoint of the same run, `must` insists, `never` starts anew.
+        provenance: facts for the lineage.
     """
 
     session: Session
     plan: Plan
     out: Path
     names: Mapping[int, str] = field(default_factory=dict)
+    resume: Resume = "auto"
+    provenance: Mapping[str, Any] = field(default_factory=dict)
 
 
 def server_app(
@@ -88,7 +95,8 @@ def serve(grid: Grid, setting: Setting, progress: Progress = silent) -> Federate
         InputError: too few devices, or a spent budget of privacy.
     """
     checkpoint = setting.out.with_suffix(".resume.safetensors")
-    state = resumed(setting.session, checkpoint)
+    must = setting.resume == "must"
+    state = None if setting.resume == "never" else resumed(setting.session, checkpoint, must=must)
     begun = 0 if state is None else state.number
     state = play(
         setting.session,
@@ -97,7 +105,7 @@ def serve(grid: Grid, setting: Setting, progress: Progress = silent) -> Federate
         progress=progress,
         advance=Fleet(grid, setting.plan, setting.names).advance,
     )
-    return finish(setting.session, state, setting.out, begun, {"engine": "flower"})
+    return finish(setting.session, state, setting.out, begun, {**setting.provenance, "engine": "flower"})
 
 
 def open_server(base: Bundle, store: ClipStore | None, plan: Plan, secret: int | None) -> Session:
