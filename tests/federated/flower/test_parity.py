@@ -161,3 +161,20 @@ def test_a_device_that_has_lost_its_weights_gets_all_of_them_next_time(tmp_path:
     of_it = {number: told for number, node, told in known if node == FIRST_NODE}
     of_another = {number: told for number, node, told in known if node == FIRST_NODE + 1}
     assert of_it == {0: -1, 1: 0, 2: -1} and of_another == {0: -1, 1: 0, 2: 1}
+
+
+def test_a_killed_server_goes_on_from_its_checkpoint(tmp_path: Path) -> None:
+    there = fleet(tmp_path, options(rounds=3))
+    checkpoint = Path(there.config["out"]).with_suffix(".resume.safetensors")
+
+    def kill(order: Message, reply: Message) -> None:
+        if order.content.config_records["round"]["number"] == 1:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        flown(there, kill)
+    assert checkpoint.is_file() and not Path(there.config["out"]).exists()
+    out, log = flown(there)
+    made = federate(recorded(there, tmp_path), tmp_path / "s.safetensors", options(rounds=3), model=base())
+    same(made.bundle, out)
+    assert [line["round"] for line in log] == [1, 2, 3] and not checkpoint.exists()
