@@ -24,7 +24,9 @@ START, END = "<!-- commands: made by docs/commands.py -->", "<!-- end of command
 def leaves(command: Any, name: str) -> list[tuple[str, Any]]:
     """Lists the commands below a command with their full names."""
     if hasattr(command, "commands"):
-        return [leaf for word, sub in command.commands.items() for leaf in leaves(sub, f"{name} {word}")]
+        own = [(name, command)] if command.invoke_without_command else []
+        below = [leaf for word, sub in command.commands.items() for leaf in leaves(sub, f"{name} {word}")]
+        return own + below
     return [(name, command)]
 
 

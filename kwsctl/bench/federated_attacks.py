@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from kwsctl.bench.federated_people import Fold, fewer_clients
 from kwsctl.bench.federated_setting import Cases
 from kwsctl.bench.federated_trials import Played, Row, federated, row_of, seldom
 from kwsctl.federated.held_out import BATCH
@@ -19,7 +20,8 @@ ATTACKS = ("label_flip", "sign_flip", "scaled", "gaussian", "collusion", "backdo
 
 def attacks(bench: Cases) -> list[Row]:
     """Plays every attack against every aggregator, and against a mean that leaves odd clients out."""
-    where, share = bench.where[: bench.options.attack_folds], bench.options.attackers
+    share = bench.options.attackers
+    where = [fewer_clients(fold, exact(fold, share)) for fold in bench.where]
     n = bench.options.attack_rounds
     rows = []
     for attack in (None, *ATTACKS):
@@ -56,6 +58,13 @@ def attacks(bench: Cases) -> list[Row]:
         )
     )
     return rows
+
+
+def exact(fold: Fold, share: float) -> int:
+    """Gives how many clients of a fold make the share of attackers a whole number, at most all."""
+    there = len(set(fold.corpus.train.speakers))
+    fit = [count for count in range(2, there + 1) if abs(share * count - round(share * count)) < 1e-9]
+    return max(fit, default=there)
 
 
 def _caught(played: Played) -> dict[str, int]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import resource
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -11,22 +9,16 @@ import numpy as np
 
 from kwsctl import registry
 from kwsctl.bench.federated_attacks import attacks
+from kwsctl.bench.federated_memory import memory
+from kwsctl.bench.federated_network import networks
+from kwsctl.bench.federated_people import fewer_words
+from kwsctl.bench.federated_server import LOCAL, SERVER, crowds, tuned
 from kwsctl.bench.federated_setting import Cases
 from kwsctl.bench.federated_trials import Row, federated, own_accuracy, row_of, seldom
 from kwsctl.federated.accountant import epsilon
 from kwsctl.federated.session import AGGREGATORS, Session
 from kwsctl.federated.topologies.gossip import spread
 from kwsctl.federated.topologies.star import delta_of
-
-ADAPTIVE = {"rate": 0.3, "beta2": 0.999, "tau": 0.01}
-SERVER = {
-    "fedadam": ADAPTIVE,
-    "fedyogi": ADAPTIVE,
-    "fedadagrad": {"rate": 0.5},
-    "fedavgm": {"rate": 0.5},
-}
-LOCAL = {"fedadam": {"rate": 2.0}, "fedyogi": {"rate": 2.0}}
-"""Rates were tried on one fold, for each aggregator by itself; the mean was best with the default of 6."""
 
 
 def _aggregators(bench: Cases) -> list[Row]:
@@ -97,9 +89,12 @@ def _compression(bench: Cases) -> list[Row]:
 
 def _privacy(bench: Cases) -> list[Row]:
     rows = []
-    for label, where, share in (
-        ("people", bench.where, 1.0),
-        ("crowd", [bench.crowd(bench.options.crowd)], 0.1),
+    crowd = bench.crowd(bench.options.crowd)
+    words = bench.options.network_words
+    for label, where, share, target in (
+        ("people", bench.where, 1.0, bench.target),
+        ("crowd", [crowd], 0.1, bench.target),
+        (f"crowd, {words} words", [fewer_words(crowd, words)], 0.1, None),
     ):
         for z in (0.0, 0.5, 1.0, 2.0, 5.0):
             values = {
@@ -109,14 +104,13 @@ def _privacy(bench: Cases) -> list[Row]:
             }
             played = federated(where, bench.options.seed, **values)
             session = played.sessions[0]
-            epsilon = None if z == 0 else _epsilon(session)
             facts = {
-                "epsilon": epsilon,
+                "epsilon": None if z == 0 else _epsilon(session),
                 "clients": len(session.clients),
                 "shared": session.layout.size,
                 "noise": z,
             }
-            rows.append(row_of(f"{label}, z = {z:g}", played, bench.target, bench.options.seed, **facts))
+            rows.append(row_of(f"{label}, z = {z:g}", played, target, bench.options.seed, **facts))
     return rows
 
 
@@ -152,37 +146,6 @@ def _topologies(bench: Cases) -> list[Row]:
     return rows
 
 
-def _crowd(bench: Cases) -> list[Row]:
-    """Federates a crowd, smaller first, so that the peak of memory tells what more clients cost."""
-    rows = []
-    for clients, name, share in (
-        (bench.options.crowd // 4, "mean", 0.4),
-        (bench.options.crowd, "mean", 0.1),
-        (bench.options.crowd, "fedadam", 0.1),
-        (bench.options.crowd, "fedyogi", 0.1),
-        (bench.options.crowd, "mean", 1.0),
-    ):
-        where = [bench.crowd(clients)]
-        before, began = _peak_mb(), time.process_time()
-        played = federated(
-            where, bench.options.seed, rounds=bench.options.rounds, aggregator=name,
-            server=SERVER.get(name, {}), attendance={"share": share},
-        )  # fmt: skip
-        facts = {
-            "clients": clients,
-            "share": share,
-            "cpu_s": time.process_time() - began,
-            "peak_grew_mb": _peak_mb() - before,
-        }
-        title = f"{clients:,} clients, {share:.0%} asked, {name}"
-        rows.append(row_of(title, played, bench.target, bench.options.seed, **facts))
-    return rows
-
-
-def _peak_mb() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-
-
 TABLES: dict[str, Callable[[Cases], list[Row]]] = {
     "aggregators": _aggregators,
     "clients": _clients,
@@ -191,5 +154,8 @@ TABLES: dict[str, Callable[[Cases], list[Row]]] = {
     "compression": _compression,
     "privacy": _privacy,
     "topologies": _topologies,
-    "crowd": _crowd,
+    "server": tuned,
+    "crowd": crowds,
+    "memory": memory,
+    "network": networks,
 }

@@ -17,7 +17,7 @@ from kwsctl.features.augmentation import stretch
 from kwsctl.features.logmel import compress
 from kwsctl.federated.corpus import Clips, Corpus
 from kwsctl.federated.options import FederateOptions
-from kwsctl.federated.start import prepare
+from kwsctl.federated.start import prepare, with_words
 from kwsctl.learning.adapters._enrolment import embed
 from kwsctl.learning.noise import coloured_noise
 from kwsctl.progress import Progress, silent
@@ -83,6 +83,60 @@ def folds(
         parts = {which: Clips(power[own], target[own], speakers[own].tolist()) for which, own in rows.items()}
         made.append(Fold(base, Corpus(parts["train"], parts["held_out"], corpus.n_frames, known)))
     return made
+
+
+def fewer_clients(fold: Fold, count: int) -> Fold:
+    """Gives a fold with the first clients only, in the order of their names."""
+    names = sorted({name for name in fold.corpus.train.speakers if name})[:count]
+    return _with(fold, np.isin(np.array(fold.corpus.train.speakers), names), None)
+
+
+def inner(fold: Fold, every: int = 5) -> Fold:
+    """Gives a fold of the clients alone, every fifth of whom is held out: to choose rates on."""
+    names = sorted({name for name in fold.corpus.train.speakers if name})
+    out = np.isin(np.array(fold.corpus.train.speakers), names[::every])
+    return _with(fold, ~out, out)
+
+
+def _with(fold: Fold, train: NDArray[np.bool_], held_out: NDArray[np.bool_] | None) -> Fold:
+    """Gives a fold whose clients, and perhaps held-out people, are some of the clients of another."""
+    corpus = fold.corpus
+    rows = {"train": np.flatnonzero(train)}
+    rows |= {} if held_out is None else {"held_out": np.flatnonzero(held_out)}
+    clips = {
+        part: Clips(
+            corpus.train.power[own] if len(corpus.train.power) else corpus.train.power,
+            corpus.train.target[own],
+            [corpus.train.speakers[int(n)] for n in own],
+        )
+        for part, own in rows.items()
+    }
+    known = dict(corpus.known)
+    for (sha, part, marked), table in corpus.known.items():
+        if part == "train":
+            known |= {(sha, which, marked): table[own] for which, own in rows.items()}
+    kept = clips.get("held_out", corpus.held_out)
+    return Fold(fold.base, Corpus(clips["train"], kept, corpus.n_frames, known))
+
+
+def fewer_words(fold: Fold, count: int) -> Fold:
+    """Gives a fold with clips of the first words only."""
+    corpus = fold.corpus
+    base = with_words(fold.base, fold.base.labels[:count])
+    clips = {"train": corpus.train, "held_out": corpus.held_out}
+    rows = {part: np.flatnonzero(own.target.numpy() < count) for part, own in clips.items()}
+    said = {
+        part: Clips(
+            own.power[rows[part]] if len(own.power) else own.power,
+            own.target[rows[part]],
+            [own.speakers[int(n)] for n in rows[part]],
+        )
+        for part, own in clips.items()
+    }
+    known = {
+        (base.sha256, part, marked): table[rows[part]] for (_, part, marked), table in corpus.known.items()
+    }
+    return Fold(base, Corpus(said["train"], said["held_out"], corpus.n_frames, known))
 
 
 def crowd(fold: Fold, clients: int, clips: int, seed: int, progress: Progress = silent) -> Fold:

@@ -15,26 +15,31 @@ class FederatedBenchOptions:
     """How much to measure.
 
     Attributes:
-        folds: speakers are held out in so many parts.
+        folds: speakers are parted into so many parts.
+        played: of these, how many are held out, one after the other; all of them hold out everybody once.
         rounds: of a federation.
-        attack_folds: folds of the table of attacks, which has many cells.
-        attack_rounds: rounds of each of these.
-        attackers: share of the clients that lie.
-        crowd: simulated identities of the last table.
+        attack_rounds: rounds of each cell of the table of attacks, which has many.
+        attackers: share of the clients that lie; clients are left out until it is met exactly.
+        crowd: simulated identities.
         crowd_clips: clips of each.
+        network_rounds: of whole networks, which cost most.
+        network_words: that these learn.
         tables: which to make.
         seed: of everything random.
     """
 
     folds: int = 4
+    played: int = 1
     rounds: int = 50
-    attack_folds: int = 2
     attack_rounds: int = 15
     attackers: float = 0.2
     crowd: int = 1000
     crowd_clips: int = 12
+    network_rounds: int = 100
+    network_words: int = 10
     tables: tuple[str, ...] = (
-        "aggregators", "clients", "labels", "attacks", "compression", "privacy", "topologies", "crowd",
+        "aggregators", "server", "clients", "labels", "attacks", "compression", "privacy", "topologies",
+        "crowd", "memory", "network",
     )  # fmt: skip
     seed: int = 0
 

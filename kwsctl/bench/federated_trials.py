@@ -15,11 +15,12 @@ from numpy.typing import NDArray
 from kwsctl.bench.federated_people import Fold
 from kwsctl.evaluation import fairness, intervals
 from kwsctl.federated import clients
-from kwsctl.federated.federate import play, seldom_used
+from kwsctl.federated.federate import seldom_used
 from kwsctl.federated.heads import learn_heads
 from kwsctl.federated.held_out import right_answers
 from kwsctl.federated.lessons import lesson
 from kwsctl.federated.options import FederateOptions
+from kwsctl.federated.rounds import play
 from kwsctl.federated.session import Session, open_session
 from kwsctl.federated.state import State, first_state
 from kwsctl.options import from_mapping
@@ -129,7 +130,7 @@ def row_of(name: str, played: Played, target: float | None, seed: int, **facts: 
         sum(line[key] for state in played.states for line in state.log) / asked
         for key in ("bytes_up", "bytes_down")
     )
-    plain = _row(name, played.right, played.speakers, seed)
+    plain = row_without_rounds(name, played.right, played.speakers, seed)
     return dataclasses.replace(
         plain,
         curve=tuple(round(float(value), 5) for value in curve),
@@ -153,7 +154,7 @@ def central(where: Sequence[Fold], seed: int) -> Row:
         learned = _heads(session, [plan])
         right.append(right_answers(session, learned[0]))
         speakers += list(fold.corpus.held_out.speakers)
-    return _row("central training", np.concatenate(right), speakers, seed)
+    return row_without_rounds("central training", np.concatenate(right), speakers, seed)
 
 
 def local_only(where: Sequence[Fold], seed: int) -> Row:
@@ -172,7 +173,7 @@ def local_only(where: Sequence[Fold], seed: int) -> Row:
         learned = _heads(session, plans)
         right.append(np.mean([right_answers(session, head) for head in learned], axis=0))
         speakers += list(fold.corpus.held_out.speakers)
-    return _row("local training only", np.concatenate(right), speakers, seed)
+    return row_without_rounds("local training only", np.concatenate(right), speakers, seed)
 
 
 def own_accuracy(played: Played) -> dict[str, float]:
@@ -205,7 +206,10 @@ def _heads(session: Session, plans: Sequence[Any]) -> list[torch.Tensor]:
     return [one.weights for one in learned]
 
 
-def _row(name: str, right: NDArray[np.float64], speakers: Sequence[str | None], seed: int) -> Row:
+def row_without_rounds(
+    name: str, right: NDArray[np.float64], speakers: Sequence[str | None], seed: int
+) -> Row:
+    """Makes the line of what was not federated: accuracy of held-out speakers, and of their worst tenth."""
     ci = intervals.bootstrap(right, speakers, numpy_generator(seed, "bootstrap"))
     worst = fairness.worst_decile(fairness.per_speaker(right, speakers)).rate
     return Row(name, (float(right.mean()), ci.low, ci.high), worst)

@@ -17,7 +17,7 @@ from kwsctl.cli import (
     enroll,
     evaluate,
     export,
-    federate,
+    federate_deploy,
     listen,
     train,
     users,
@@ -39,11 +39,11 @@ app = typer.Typer(
 app.command("train")(train.train_command)
 app.command("enroll")(enroll.enroll_command)
 app.command("adapt")(adapt.adapt_command)
-app.command("federate")(federate.federate_command)
 app.command("export")(export.export_command)
 app.command("listen")(listen.listen_command)
 app.command("evaluate")(evaluate.evaluate_command)
 app.command("doctor")(doctor.doctor_command)
+app.add_typer(federate_deploy.app, name="federate")
 app.add_typer(data.app, name="data")
 app.add_typer(users.app, name="users")
 app.add_typer(bench.app, name="bench")

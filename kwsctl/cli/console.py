@@ -26,18 +26,19 @@ _err = Console(stderr=True, highlight=False)
 EXIT_FAILED, EXIT_USAGE, EXIT_CHECK_SAID_NO, EXIT_INTERRUPTED = 1, 2, 3, 130
 
 
-def show(result: Any, *, as_json: bool, render: Callable[[Any], RenderableType]) -> None:
+def show(result: Any, *, as_json: bool, render: Callable[[Any], RenderableType], wrap: bool = True) -> None:
     """Prints what a command found out.
 
     Args:
         result: a dataclass or mapping of facts.
         as_json: print one JSON object instead of a table.
         render: makes what people read.
+        wrap: break lines that are wider than the terminal; not for what is to be copied.
     """
     if as_json:
         print(json.dumps(_plain(result), ensure_ascii=False, allow_nan=False))
     else:
-        _out.print(render(result))
+        _out.print(render(result), soft_wrap=not wrap)
 
 
 def line(facts: dict[str, Any]) -> None:

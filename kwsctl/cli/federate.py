@@ -12,6 +12,7 @@ from kwsctl.home import home as home_folder
 
 
 def federate_command(
+    context: typer.Context,
     data: Annotated[
         list[Path] | None,
         typer.Option(help="Manifest with speakers, who become clients; repeatable."),
@@ -29,6 +30,9 @@ def federate_command(
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Bundle to write.", show_default="in the home")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Insist on going on from a checkpoint.")] = False,
+    engine: Annotated[
+        str, typer.Option(help="simulation, or flower: its apps and messages, in this process.")
+    ] = "simulation",
     config: parameters.Config = None,
     assignments: parameters.Assignments = None,
     seed: parameters.Seed = 0,
@@ -40,17 +44,20 @@ def federate_command(
     Example: `kwsctl federate --data clips/manifest.csv --part head --set privacy.clip=1 --set
         privacy.noise=1`
     """
+    if context.invoked_subcommand is not None:
+        return
     from kwsctl import bundle
     from kwsctl.data.joining import joined
     from kwsctl.data.prepare import prepared
     from kwsctl.errors import InputError
-    from kwsctl.federated.federate import federate
+    from kwsctl.federated.engines import engine_named
     from kwsctl.federated.options import FederateOptions
     from kwsctl.options import resolve
     from kwsctl.report.federate_table import federate_table
 
     flags: dict[str, Any] = {"rounds": rounds, "part": part, "aggregator": aggregator}
     options = resolve(FederateOptions, file=config, assignments=assignments or (), flags=flags)
+    play = engine_named(engine)
     if not data:
         raise InputError(
             "There are no clients without --data.",
@@ -67,7 +74,7 @@ def federate_command(
         store = prepared(manifest, folder, progress)
     path = out or folder / "models" / f"federated-{manifest.resolve().parent.name}.safetensors"
     with console.round_table(("round", "clients", "loss", "held out", "refused", "epsilon")) as progress:
-        result = federate(
+        result = play(
             store,
             path,
             options,

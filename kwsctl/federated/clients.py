@@ -96,10 +96,34 @@ def populate(
     liars = set(draw.permutation(len(names))[: round(how.attackers * len(names))].tolist())
     who = []
     for n, name in enumerate(names):
-        rows, kept_back = _split(parts[name], how.kept_back, name, seed)
-        labelled = _labelled(len(rows), how, name, seed)
-        who.append(Client(name, rows, labelled, int(first[n]), n in liars, kept_back))
+        who.append(device(name, parts[name], how, seed, joins=int(first[n]), attacks=n in liars))
     return tuple(who)
+
+
+def device(
+    name: str,
+    rows: NDArray[np.int64],
+    how: Population,
+    seed: int,
+    *,
+    joins: int = 0,
+    attacks: bool = False,
+) -> Client:
+    """Makes one client of its clips.
+
+    Args:
+        name: the speaker, or a number.
+        rows: [N] its clips, rows of the corpus.
+        how: which of them are labelled, and which it keeps back.
+        seed: of everything random.
+        joins: the first round in which it can be asked.
+        attacks: whether it lies.
+
+    Returns:
+        The client.
+    """
+    learned, kept_back = _split(rows, how.kept_back, name, seed)
+    return Client(name, learned, _labelled(len(learned), how, name, seed), joins, attacks, kept_back)
 
 
 def _split(

@@ -6,7 +6,7 @@ grow with the number of clients, and a client is a list of row numbers.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, cast
 
@@ -88,6 +88,8 @@ class Corpus:
         key = (base.sha256, part, triggered)
         if key not in self.known:
             clips, network = getattr(self, part), cast(Any, base.model())
+            if not len(clips):
+                return torch.zeros(0, network.embedding_size)
             with torch.no_grad():
                 self.known[key] = torch.cat(
                     [
@@ -98,13 +100,21 @@ class Corpus:
         return self.known[key]
 
 
-def gather(store: ClipStore, base: Bundle, *, margin_frames: int = 10, progress: Progress = silent) -> Corpus:
+def gather(
+    store: ClipStore,
+    base: Bundle,
+    *,
+    margin_frames: int = 10,
+    wanted: Collection[str] = ("train", "held_out"),
+    progress: Progress = silent,
+) -> Corpus:
     """Turns the clips of a store into mel power, as a bundle hears them.
 
     Args:
         store: clips with labels, speakers and splits.
         base: says labels, features and length of a window.
         margin_frames: kept on both sides of a window, for shifts.
+        wanted: which parts; a device has nobody to hold out, and a server has no clips of clients.
         progress: counts windows.
 
     Returns:
@@ -121,10 +131,14 @@ def gather(store: ClipStore, base: Bundle, *, margin_frames: int = 10, progress:
     held_out = store.where(split="val")
     held_out = held_out if len(held_out) else store.where(split="test")
     train = store.where(split="train")
-    for name, rows in (("train", train), ("val' or 'test", held_out)):
-        if not len(rows):
+    parts = []
+    for part, name, rows in (("train", "train", train), ("held_out", "val' or 'test", held_out)):
+        if part in wanted and not len(rows):
             raise InputError(f"No clip is in the split '{name}'.", "Give the manifest a split column.")
-    parts = [_clips(store, base, rows, margin_frames, progress) for rows in (train, held_out)]
+        nobody = Clips(
+            torch.zeros(0, base.features.mel_bins, base.n_frames), torch.zeros(0, dtype=torch.long), ()
+        )
+        parts.append(_clips(store, base, rows, margin_frames, progress) if part in wanted else nobody)
     return Corpus(parts[0], parts[1], base.n_frames)
 
 

@@ -199,7 +199,7 @@ def _hidden(
             continue
         bounded, was_short = privacy.clipped(delta, state.clip)
         if std:
-            draw = torch_generator(session.seed, "local noise", str(delta.made_by["client"]), number)
+            draw = torch_generator(session.noise_seed, "local noise", str(delta.made_by["client"]), number)
             bounded = privacy.with_noise(bounded, std, draw)
         sent.append(dataclasses.replace(bounded, n_clips=1 if how.noise else delta.n_clips))
         short.append(was_short)

@@ -2,29 +2,27 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
-from kwsctl import __version__, registry
+from kwsctl import __version__
 from kwsctl.bundle import Bundle
 from kwsctl.data.store import ClipStore
-from kwsctl.errors import InputError
-from kwsctl.federated import accountant, anomaly, clients, privacy, start
-from kwsctl.federated.held_out import HeldOut, OwnFigures, figure_of, measure, measure_own
+from kwsctl.federated import anomaly, clients, privacy, start
+from kwsctl.federated.held_out import HeldOut, OwnFigures, measure, measure_own
 from kwsctl.federated.options import FederateOptions
+from kwsctl.federated.rounds import play, tight
 from kwsctl.federated.session import Session, open_session
-from kwsctl.federated.state import RoundFacts, State, first_state, resumed, save
-from kwsctl.federated.topologies.star import delta_of, spent
-from kwsctl.options import from_mapping, to_mapping
+from kwsctl.federated.state import State, first_state, resumed
+from kwsctl.federated.topologies.star import delta_of
+from kwsctl.options import to_mapping
 from kwsctl.progress import Progress, silent
 from kwsctl.storage import write_text
 
-TOPOLOGIES = "kwsctl.federated.topologies"
 SELDOM = 0.4
 
 
@@ -43,7 +41,7 @@ class FederateResult:
         bytes_down: sent to all clients.
         epsilon: spent, as tight as it can be counted; None without noise.
         delta: with which probability that may fail; None without noise.
-        held_out: figures on held-out speakers.
+        held_out: figures on held-out speakers; None where there are none.
         own: figures on clips that clients kept back; None if they kept none.
         refused: in how many rounds each client was refused.
         barred: clients that are not asked any more, for what they sent.
@@ -63,7 +61,7 @@ class FederateResult:
     bytes_down: int
     epsilon: float | None
     delta: float | None
-    held_out: HeldOut
+    held_out: HeldOut | None
     own: OwnFigures | None
     refused: Mapping[str, int]
     barred: tuple[str, ...]
@@ -112,75 +110,31 @@ def federate(
     state = None if resume == "never" else resumed(session, checkpoint, must=resume == "must")
     begun = 0 if state is None else state.number
     state = play(session, state or first_state(session), checkpoint=checkpoint, progress=progress)
-    return _finish(session, state, out, begun, provenance or {})
+    return finish(session, state, out, begun, provenance or {})
 
 
-def play(
-    session: Session, state: State, *, checkpoint: Path | None = None, progress: Progress = silent
-) -> State:
-    """Plays the rounds that are left.
+def finish(
+    session: Session, state: State, out: Path, begun: int, provenance: Mapping[str, Any]
+) -> FederateResult:
+    """Writes the bundle and the log of a federation whose rounds are done.
 
     Args:
         session: what does not change.
-        state: where to go on.
-        checkpoint: written after every round, if given.
-        progress: counts rounds.
+        state: after the last round.
+        out: the bundle to write.
+        begun: rounds that an interrupted run had done.
+        provenance: facts for the lineage.
 
     Returns:
-        The state after the last round.
-
-    Raises:
-        InputError: the budget of privacy does not reach for one more round.
+        What was made, and its figures.
     """
-    options = session.options
-    topology = registry.load(TOPOLOGIES, options.topology)
-    how = from_mapping(topology.Options, options.topology_options)
-    while state.number < options.rounds:
-        _check_budget(session, state.number + 1)
-        state, facts = topology.advance(session, state, how)
-        if state.number % options.evaluate_every == 0 or state.number == options.rounds:
-            facts = dataclasses.replace(facts, figure=figure_of(session, state.weights))
-        state = dataclasses.replace(state, log=(*state.log, _plain(facts)))
-        if checkpoint is not None:
-            save(state, session, checkpoint)
-        progress(state.number, options.rounds, **_told(facts))
-    return state
-
-
-def _plain(facts: RoundFacts) -> dict[str, Any]:
-    """Gives facts as JSON has them, so that a resumed run holds the same."""
-    return cast(dict[str, Any], json.loads(json.dumps(dataclasses.asdict(facts))))
-
-
-def _check_budget(session: Session, rounds: int) -> None:
-    """Refuses a round that would go beyond the budget: by the quick bound, then by the tight one."""
-    budget = session.options.privacy.budget
-    quick = spent(session, rounds)
-    if not budget or quick is None or quick <= budget:
-        return
-    tight = _tight(session, rounds)
-    if tight > budget:
-        raise InputError(
-            f"Round {rounds} would spend epsilon = {tight:.2f} of a budget of {budget:g}.",
-            f"Use --rounds {rounds - 1}, more privacy.noise, or a smaller attendance.share.",
-        )
-
-
-def _tight(session: Session, rounds: int) -> float:
-    how, attendance = session.options.privacy, session.options.attendance
-    return accountant.epsilon(how.noise, attendance.share, rounds, delta_of(session), attendance.sampling)
-
-
-def _finish(
-    session: Session, state: State, out: Path, begun: int, provenance: Mapping[str, Any]
-) -> FederateResult:
     lineage = {
         **provenance,
         "kwsctl": __version__,
         "parent": session.base.sha256,
         "made_by": {"method": "federate", **to_mapping(session.options)},
         "seed": session.seed,
-        "clients": len(session.clients),
+        "clients": session.population,
     }
     sha256 = session.bundle(state.weights, lineage).save(out)
     log = out.with_suffix(".log.jsonl")
@@ -191,19 +145,19 @@ def _finish(
     for line in state.log:
         for name in line["refused"]:
             refused[name] = refused.get(name, 0) + 1
-    epsilon = _tight(session, state.number) if noisy else None
+    epsilon = tight(session, state.number) if noisy else None
     return FederateResult(
         bundle=out,
         sha256=sha256,
         rounds=state.number,
-        clients=len(session.clients),
+        clients=session.population,
         shared=session.layout.size,
         per_round=state.log,
         bytes_up=sum(line["bytes_up"] for line in state.log),
         bytes_down=sum(line["bytes_down"] for line in state.log),
         epsilon=epsilon,
         delta=delta_of(session) if noisy else None,
-        held_out=measure(session, state.weights),
+        held_out=measure(session, state.weights) if len(session.corpus.held_out) else None,
         own=measure_own(session, state),
         refused=refused,
         barred=anomaly.barred(state.strikes, session.options.watch),
@@ -228,9 +182,7 @@ def seldom_used(state: State) -> dict[str, float]:
 def _warnings(session: Session, state: State, epsilon: float | None) -> Iterator[str]:
     how = session.options.privacy
     if epsilon is not None:
-        advice = privacy.guidance(
-            session.layout.size, len(session.clients), session.cohort, how.noise, epsilon
-        )
+        advice = privacy.guidance(session.layout.size, session.population, session.cohort, how.noise, epsilon)
         if advice:
             yield advice
         if how.where == "local":
@@ -242,18 +194,5 @@ def _warnings(session: Session, state: State, epsilon: float | None) -> Iterator
     lost = [line["round"] for line in state.log if line["lost"]]
     if lost:
         yield f"{len(lost)} rounds came to nothing, the first: {lost[0]}."
-    if state.log and math.isnan(float(state.log[-1]["figure"] or 0.0)):
+    if len(session.corpus.held_out) and state.log and math.isnan(float(state.log[-1]["figure"] or 0.0)):
         yield "The held-out clips do not hold both the word and others: there is no figure."
-
-
-def _told(facts: RoundFacts) -> dict[str, str | float]:
-    told: dict[str, str | float] = {"clients": f"{facts.answered}/{facts.asked}"}
-    if facts.loss is not None:
-        told["loss"] = facts.loss
-    if facts.figure is not None:
-        told["held out"] = f"{facts.figure:.2%}"
-    if facts.refused or facts.left_out:
-        told["refused"] = str(len(facts.refused) + len(facts.left_out))
-    if facts.epsilon is not None:
-        told["epsilon"] = f"{facts.epsilon:.2f}"
-    return told

@@ -11,6 +11,8 @@ from torch import Tensor
 
 from kwsctl.bundle import Delta
 
+NUMBER_BYTES = 4
+
 
 @dataclass(frozen=True)
 class Layout:

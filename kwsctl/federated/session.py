@@ -52,6 +52,8 @@ class Session:
         attack: file and options, if there is one.
         up: what clients send through.
         down: what the server sends through.
+        expected: clients that there are, where not all of them are known here; 0 where they are.
+        secret: seed of noise on real devices, which nobody else may know; None in a simulation.
     """
 
     base: Bundle
@@ -69,6 +71,8 @@ class Session:
     attack: tuple[ModuleType, Any] | None
     up: Channel
     down: Channel
+    expected: int = 0
+    secret: int | None = None
 
     @property
     def on_embeddings(self) -> bool:
@@ -83,7 +87,17 @@ class Session:
     @property
     def cohort(self) -> float:
         """How many clients are expected in a round; a constant, as privacy needs."""
-        return max(1.0, self.options.attendance.share * len(self.clients))
+        return max(1.0, self.options.attendance.share * self.population)
+
+    @property
+    def population(self) -> int:
+        """How many clients there are."""
+        return self.expected or len(self.clients)
+
+    @property
+    def noise_seed(self) -> int:
+        """Seeds noise: a seed that everybody knows would let everybody take the noise away."""
+        return self.seed if self.secret is None else self.secret
 
     @functools.cached_property
     def first(self) -> Tensor:

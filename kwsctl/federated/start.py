@@ -56,15 +56,18 @@ def prepare(
 
 
 def _with_words(model: Bundle, store: ClipStore) -> Bundle:
-    """Gives an encoder a head of zeros for the words of the data."""
-    problem = task.pose(store, task="keywords", clip_s=model.clip_s)
+    return with_words(model, task.pose(store, task="keywords", clip_s=model.clip_s).labels)
+
+
+def with_words(model: Bundle, words: tuple[str, ...]) -> Bundle:
+    """Gives an encoder a head of zeros for words that it has not heard."""
     size = model.weights["head.weight"].shape[1]
     weights = {
         **model.weights,
-        "head.weight": torch.zeros(len(problem.labels), size),
-        "head.bias": torch.zeros(len(problem.labels)),
+        "head.weight": torch.zeros(len(words), size),
+        "head.bias": torch.zeros(len(words)),
     }
-    return dataclasses.replace(model, labels=problem.labels, task="keywords", weights=weights, thresholds={})
+    return dataclasses.replace(model, labels=words, task="keywords", weights=weights, thresholds={})
 
 
 def _fresh(store: ClipStore, options: FederateOptions, seed: int) -> Bundle:

@@ -24,9 +24,11 @@ def federate_table(result: FederateResult) -> Table:
         "Federation", f"{result.clients} clients, {result.rounds} rounds, {result.shared:,} numbers shared"
     )
     found = result.held_out
-    low, high = found.ci95
-    table.add_row("Held-out speakers", f"{found.figure:.2%} (95 %: {low:.2%} to {high:.2%}), n = {found.n}")
-    if found.worst_decile is not None:
+    if found is not None:
+        low, high = found.ci95
+        said = f"{found.figure:.2%} (95 %: {low:.2%} to {high:.2%}), n = {found.n}"
+        table.add_row("Held-out speakers", said)
+    if found is not None and found.worst_decile is not None:
         table.add_row("Worst tenth of them", f"{found.worst_decile:.2%}")
     if result.own is not None:
         own = result.own

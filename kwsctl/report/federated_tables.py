@@ -24,7 +24,8 @@ def federated_tables(found: FederatedBench) -> RenderableType:
         One table for each part, references first, what had to hold last.
     """
     title = (
-        f"{found.speakers} people, each held out once, {found.clips:,} clips, {found.words} words; "
+        f"{found.speakers} people, {found.held_out} of them held out, {found.clips:,} clips, "
+        f"{found.words} words; "
         f"target {found.target:.2%}"
     )
     parts: list[RenderableType] = [_rows(title, found.references)]

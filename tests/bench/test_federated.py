@@ -10,7 +10,8 @@ import torch
 from rich.console import Console
 
 from kwsctl.bench.federated import FederatedBenchOptions, federated_bench
-from kwsctl.bench.federated_people import crowd, folds
+from kwsctl.bench.federated_attacks import exact
+from kwsctl.bench.federated_people import crowd, fewer_clients, fewer_words, folds, inner
 from kwsctl.bench.federated_promises import promises
 from kwsctl.bench.federated_speed import Speed
 from kwsctl.bench.federated_trials import Row
@@ -20,7 +21,14 @@ from tests.federated.people import people
 from tests.toy_people import encoder
 
 SMALL = FederatedBenchOptions(
-    folds=2, rounds=2, attack_folds=1, attack_rounds=1, crowd=8, crowd_clips=4, tables=("topologies", "crowd")
+    folds=2,
+    rounds=2,
+    attack_rounds=1,
+    crowd=20,
+    crowd_clips=4,
+    network_rounds=1,
+    network_words=2,
+    tables=("topologies", "crowd", "memory", "network"),
 )
 
 
@@ -52,13 +60,18 @@ def test_tables_are_made_and_laid_out() -> None:
     assert (found.speakers, found.clips, found.words) == (10, 120, 3)
     assert [row.name for row in found.references] == ["central training", "local training only"]
     assert found.references[0].accuracy[0] > found.references[1].accuracy[0]
-    assert len(found.tables["topologies"]) == 6 and len(found.tables["crowd"]) == 5
-    assert found.tables["crowd"][1].facts["clients"] == 8
+    assert len(found.tables["topologies"]) == 6 and len(found.tables["crowd"]) == 3
+    assert found.tables["crowd"][1].facts["clients"] == 20
+    assert [row.facts["clients"] for row in found.tables["memory"]] == [2, 6, 20]
+    assert all(row.facts["peak_mb"] > 50 for row in found.tables["memory"])
+    names = ["whole network, central training", "head on the encoder", "whole network from nothing"]
+    assert [row.name for row in found.tables["network"]] == names
+    assert found.tables["network"][2].facts["shared"] > 1000 > found.tables["network"][1].facts["shared"]
     assert found.speed.ratio > 1 and found.speed.apart < 1e-3
     console = Console(width=200, record=True)
     console.print(federated_tables(found))
     text = console.export_text()
-    assert "10 people, each held out once, 120 clips, 3 words" in text and "what has to hold" in text
+    assert "10 people, 5 of them held out, 120 clips, 3 words" in text and "what has to hold" in text
     with pytest.raises(InputError, match=r"No table 'atacks'\. Did you mean 'attacks'"):
         federated_bench(people(), encoder(), dataclasses.replace(SMALL, tables=("atacks",)))
 
@@ -70,6 +83,14 @@ def row(name: str, accuracy: float, **more: Any) -> Row:
 def test_promises_are_kept_or_not_by_what_was_measured() -> None:
     speed = Speed(100, 6.0, 5.5, 7.0, 1e-5)
     tables = {
+        "server": [
+            row(f"{name}", value, curve=(0.9, value), facts={"setting": "all asked", "aggregator": name})
+            for name, value in (("mean", 0.93), ("fedadam", 0.92), ("fedyogi", 0.94))
+        ],
+        "memory": [
+            row("", 0.9, facts={"clients": count, "peak_mb": mb})
+            for count, mb in ((100, 300.0), (1000, 310.0))
+        ],
         "aggregators": [
             row("mean", 0.93, curve=(0.9, 0.93), rounds_to_target=2),
             row("fedadam", 0.92, curve=(0.8, 0.92)),
@@ -94,6 +115,23 @@ def test_promises_are_kept_or_not_by_what_was_measured() -> None:
         ],
     }  # fmt: skip
     found = promises(row("central training", 0.94), tables, speed, 0.92)
-    assert [promise.held for promise in found] == [True, True, False, True, True, False, True]
-    assert found[2].found.startswith("77.8%")
-    assert found[3].found.startswith("sign: 32.0 times up, 6.4 down, -0.50 points")
+    assert [promise.held for promise in found] == [True, False, True, True, False, True, True, True]
+    assert found[1].found.startswith("77.8%")
+    assert found[2].found.startswith("sign: 32.0 times up, 6.4 down, -0.50 points")
+    assert found[5].what.startswith("server Adam or Yogi better") and found[5].found.startswith("fedyogi 94")
+    assert found[6].found == "300 MB with 100 clients, 310 MB with 1,000 clients"
+
+
+def test_attackers_are_exactly_a_fifth_and_rates_are_chosen_without_the_held_out() -> None:
+    fold = folds(people(), encoder(), 10, 0)[0]
+    assert len(set(fold.corpus.train.speakers)) == 9 and exact(fold, 0.2) == 5 and exact(fold, 0.0) == 9
+    few = fewer_clients(fold, 5)
+    assert len(set(few.corpus.train.speakers)) == 5 and len(few.corpus.train) == 60
+    within = inner(fold)
+    heard = {*within.corpus.train.speakers, *within.corpus.held_out.speakers}
+    assert heard == set(fold.corpus.train.speakers) and len(set(within.corpus.held_out.speakers)) == 2
+    table = within.corpus.embeddings(fold.base, "held_out")
+    again = dataclasses.replace(within.corpus, known={}).embeddings(fold.base, "held_out")
+    torch.testing.assert_close(table, again, atol=1e-5, rtol=1e-4)
+    words = fewer_words(fold, 2)
+    assert words.base.labels == fold.base.labels[:2] and int(words.corpus.train.target.max()) == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 from pathlib import Path
 
@@ -69,3 +70,31 @@ def test_what_is_missing_or_wrong_is_one_line(
     assert code == 2 and "Did you mean 'uplink'" in err
     code, _, err = run(capsys, "federate", "--data", data, "--model", base, *QUICK, "--resume")
     assert code == 2 and "Repeat the interrupted command" in err
+
+
+def test_deploy_writes_a_fleet_and_prints_lines_that_can_be_copied(
+    capsys: pytest.CaptureFixture[str], base: Path, tmp_path: Path
+) -> None:
+    arguments = ("federate", "deploy", "--model", base, "--out", tmp_path / "fleet", "--set", "part=head")
+    arguments += ("--device", "ana", "--device", "ben", "--word", "lights", "--word", "music")
+    code, out, err = run(capsys, *arguments)
+    assert code == 0, err
+    (line,) = (line for line in out.splitlines() if line.startswith("flower-superlink"))
+    assert line.endswith("--disable-runtime-dependency-installation &") and "Control API" in err
+    assert bundle.load(tmp_path / "fleet" / "devices" / "ana" / "base.safetensors").labels == (
+        "lights",
+        "music",
+    )
+    code, _, err = run(capsys, *arguments)
+    assert code == 2 and "is there already, with keys in it" in err
+
+
+def test_the_engine_flower_says_what_it_needs(
+    capsys: pytest.CaptureFixture[str], data: Path, base: Path, tmp_path: Path
+) -> None:
+    arguments = ("federate", "--data", data, "--model", base, *QUICK, "--out", tmp_path / "f.safetensors")
+    code, _, err = run(capsys, *arguments, "--engine", "flower")
+    if importlib.util.find_spec("flwr") is None:
+        assert code == 2 and "an environment of its own" in err
+    else:
+        assert code == 0, err

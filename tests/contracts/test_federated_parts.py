@@ -13,7 +13,7 @@ from kwsctl.bundle import Delta
 from kwsctl.errors import InputError
 from kwsctl.federated.attendance import Attendance, attend
 from kwsctl.federated.clients import PARTITIONS, Population, populate
-from kwsctl.federated.federate import TOPOLOGIES
+from kwsctl.federated.rounds import TOPOLOGIES
 from kwsctl.federated.session import ATTACKS
 
 TARGET = np.arange(600) % 6

@@ -9,8 +9,8 @@ from kwsctl.bundle import Bundle
 from kwsctl.data.store import ClipStore
 from kwsctl.federated import clients, start
 from kwsctl.federated.corpus import Corpus
-from kwsctl.federated.federate import play
 from kwsctl.federated.options import FederateOptions
+from kwsctl.federated.rounds import play
 from kwsctl.federated.session import Session, open_session
 from kwsctl.federated.state import State, first_state
 from kwsctl.options import from_mapping

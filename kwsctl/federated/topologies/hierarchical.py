@@ -15,8 +15,9 @@ from kwsctl.federated.admission import Gate
 from kwsctl.federated.aggregators._combining import client_weights, weighted_mean
 from kwsctl.federated.attendance import Asked, attend
 from kwsctl.federated.devices import answers
-from kwsctl.federated.layout import stacked
-from kwsctl.federated.server import NUMBER_BYTES, apply, merge, receive
+from kwsctl.federated.layout import NUMBER_BYTES, stacked
+from kwsctl.federated.reception import receive
+from kwsctl.federated.server import apply, merge
 from kwsctl.federated.session import Session
 from kwsctl.federated.state import RoundFacts, State
 

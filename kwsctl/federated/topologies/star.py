@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -10,12 +11,16 @@ import torch
 from kwsctl.bundle import Delta
 from kwsctl.errors import InputError
 from kwsctl.federated import accountant, anomaly, privacy
-from kwsctl.federated.attendance import attend
+from kwsctl.federated.attendance import Asked, attend
 from kwsctl.federated.devices import Answers, answers
-from kwsctl.federated.server import Merged, Received, apply, catching_up, merge, receive
+from kwsctl.federated.reception import Received, receive
+from kwsctl.federated.server import Merged, apply, catching_up, merge
 from kwsctl.federated.session import Session
 from kwsctl.federated.state import RoundFacts, State
 from kwsctl.seeding import torch_generator
+
+Reach = Callable[[Session, State, Sequence[Asked], str], tuple[Answers, Received]]
+"""Lets the asked clients learn on the bundle of that sha256, and gives what they told and what arrived."""
 
 
 @dataclass(frozen=True)
@@ -34,24 +39,46 @@ def advance(session: Session, state: State, options: Options) -> tuple[State, Ro
     Returns:
         The state after it, and what happened.
     """
+    return round_with(session, state, _simulated)
+
+
+def _simulated(
+    session: Session, state: State, asked: Sequence[Asked], base_sha256: str
+) -> tuple[Answers, Received]:
+    found = answers(session, state, asked, base_sha256, number=state.number)
+    return found, receive(session, state, found.deltas, found.devices, base_sha256)
+
+
+def round_with(session: Session, state: State, reach: Reach) -> tuple[State, RoundFacts]:
+    """Plays one round with clients wherever they are: in this process, or behind a network.
+
+    Args:
+        session: what does not change.
+        state: before the round.
+        reach: gets the answers of the clients.
+
+    Returns:
+        The state after it, and what happened.
+    """
     number = state.number
     barred = anomaly.barred(state.strikes, session.options.watch)
     asked = attend(session.clients, session.options.attendance, number, session.seed, barred)
     names = [one.client.name for one in asked]
     base_sha256 = session.bundle(state.public).sha256
     broadcast = _last_broadcast(session, state)
-    found = answers(session, state, asked, base_sha256, number=number)
-    got = receive(session, state, found.deltas, found.devices, base_sha256)
+    found, got = reach(session, state, asked, base_sha256)
+    down = catching_up(session, state, names, broadcast) if got.bytes_down is None else got.bytes_down
+    silent = (*(one.client.name for one in asked if not one.answers), *got.unheard)
     facts = RoundFacts(
         round=number + 1,
         asked=len(asked),
-        answered=len(got.deltas),
-        dropped=tuple(one.client.name for one in asked if not one.answers),
+        answered=got.count,
+        dropped=silent,
         refused=got.refused,
         left_out=got.left_out,
         loss=found.loss,
         bytes_up=got.bytes_up,
-        bytes_down=catching_up(session, state, names, broadcast),
+        bytes_down=down,
         epsilon=spent(session, number + 1),
         clip=state.clip or None,
         labels_made_up=found.made_up,
@@ -67,7 +94,7 @@ def advance(session: Session, state: State, options: Options) -> tuple[State, Ro
     )
     try:
         used = got.deltas or _nobody(session, base_sha256)
-        merged = merge(session, state, used, number, facts.dropped) if used else None
+        merged = merge(session, state, used, number, facts.dropped, summed=got.summed) if used else None
     except InputError as error:
         if not session.options.secure.on or "grid" in error.message:
             raise
@@ -90,7 +117,7 @@ def spent(session: Session, rounds: int) -> float | None:
 def delta_of(session: Session) -> float:
     """Gives the probability with which the promise of epsilon may fail: less than one in all clients."""
     given = session.options.privacy.delta
-    return float(len(session.clients) ** -1.1) if given is None else given
+    return float(session.population**-1.1) if given is None else given
 
 
 def _moved(
