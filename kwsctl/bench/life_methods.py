@@ -12,8 +12,8 @@ from torch import nn
 from kwsctl.bundle import Bundle, Delta
 from kwsctl.features.augmentation import middle
 from kwsctl.learning import updating
+from kwsctl.learning.canary import Tolerances
 from kwsctl.learning.forward._change import copied, delta_of, norms
-from kwsctl.learning.guard import Tolerances
 from kwsctl.learning.known import Gathered, Known
 from kwsctl.learning.updating import Proposal
 
