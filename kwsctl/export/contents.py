@@ -134,6 +134,7 @@ def report_of(
     made: Proven,
     extras: Extras,
     stream: Mapping[str, Any] | str,
+    calibration: Heard,
 ) -> dict[str, Any]:
     """Makes the report.
 
@@ -143,11 +144,12 @@ def report_of(
         made: the form that ships, and its figures.
         extras: what the target added.
         stream: figures of the streaming form, or why there is none.
+        calibration: windows that ranges were taken from.
 
     Returns:
         JSON-able figures.
     """
-    counted = cost.graph_cost(request.graph, made.choice.precision)
+    counted, tuned = cost.graph_cost(request.graph, made.choice.precision), made.choice.tuned
     return {
         "precision": made.choice.precision,
         "why": made.choice.why,
@@ -160,7 +162,11 @@ def report_of(
         "macs": architecture.count_macs(bundle.model(), bundle.n_frames),
         "weight_bytes": counted.weight_bytes,
         "activation_peak_bytes": counted.activation_peak_bytes,
+        "calibration": calibration.origin,
         "calibration_windows": len(request.feeds),
+        "fine_tuning": None
+        if tuned is None
+        else {"steps": tuned.steps, "loss_first": tuned.loss_first, "loss": tuned.loss},
         "held_out": request.heard.origin,
         "stream": stream if isinstance(stream, str) else dict(stream),
         **extras.facts,
