@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: setup demo test test-slow lint types docs check clean
+.PHONY: executorch litert test-converters setup demo test test-slow lint types docs check clean
 
 setup: $(STAMP)
 	@:
@@ -35,6 +35,19 @@ test: $(STAMP)
 
 test-slow: $(STAMP)
 	@$(BIN)/pytest -q -m slow
+
+# Heavy converters: environments of their own, which kwsctl finds beside its own.
+executorch:
+	@test -x .venv-executorch/bin/python || $(PYTHON) -m venv .venv-executorch
+	@.venv-executorch/bin/pip install --quiet --disable-pip-version-check "executorch>=1.5,<1.6" "torch>=2.11,<2.14"
+
+litert:
+	@test -x .venv-litert/bin/python || $(PYTHON) -m venv .venv-litert
+	@.venv-litert/bin/pip install --quiet --disable-pip-version-check "litert-torch>=0.10,<0.11" \
+	  "ai-edge-litert>=2.3,<3" "ai-edge-quantizer>=0.10,<0.11" "torch>=2.11,<2.14"
+
+test-converters: $(STAMP)
+	@$(BIN)/pytest -q -m converters
 
 lint: $(STAMP)
 	@$(BIN)/ruff check .

@@ -55,6 +55,25 @@ def export_command(
             show_default="no",
         ),
     ] = None,
+    trainable: Annotated[
+        str | None,
+        typer.Option(
+            metavar="executorch",
+            help="Write a training program of the head, too (experimental).",
+            show_default="no",
+        ),
+    ] = None,
+    profile_on_device: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DEVICE",
+            help="Measure on a device of Qualcomm AI Hub, such as 'Samsung Galaxy S24'; uploads the model.",
+        ),
+    ] = None,
+    consent_to_upload: Annotated[
+        bool,
+        typer.Option("--consent-to-upload", help="Agree that the model goes to Qualcomm's cloud for that."),
+    ] = False,
     passphrase: secrets.Passphrase = False,
     key_file: secrets.KeyFile = None,
     config: parameters.Config = None,
@@ -74,10 +93,12 @@ def export_command(
 
     flags = {
         "precision": precision, "max_loss": max_loss, "soc": tuple(soc) if soc else None,
-        "qat": qat, "seed": seed,
+        "qat": qat, "trainable": trainable, "seed": seed,
     }  # fmt: skip
     options = resolve(ExportOptions, file=config, assignments=assignments or (), flags=flags)
     _ = options.chips  # an unknown chip is told before anything is read
+    if profile_on_device is not None:
+        _check_profiling(target, profile_on_device, consent_to_upload)
     folder = home_folder(home)
     part = key = enrolled = None
     if user is None:
@@ -98,9 +119,26 @@ def export_command(
         found = export(
             bundle, target, material, out, options, named=named, part=part, key=key, progress=progress
         )
+    if profile_on_device is not None:
+        from kwsctl.export import hub
+
+        profiled = hub.of_package(found.package, material.held_out.features, profile_on_device)
+        found = dataclasses.replace(found, on_device=profiled)
     console.show(found, as_json=json, render=export_table)
     for one in found.skipped:
         console.warn(f"Skipped: {one}")
+
+
+def _check_profiling(target: str, device: str, consent: bool) -> None:
+    """Refuses before anything is exported."""
+    from kwsctl.errors import InputError
+    from kwsctl.export import hub
+
+    if target != "snapdragon":
+        raise InputError(
+            f"--profile-on-device is for Snapdragons, not for {target}.", "Use --target snapdragon."
+        )
+    hub.check(device, consent=consent)
 
 
 def _shared(model: Path | None, home: Path) -> tuple[Bundle, str]:

@@ -48,6 +48,8 @@ def write_stream(
     """
     if not options.stream:
         return None, "the streaming form: not asked for (stream=false)"
+    if not target.STREAMS:
+        return None, f"the streaming form: {target.MODEL} holds one window only"
     found = graphs.stream_graph(bundle)
     if isinstance(found, str):
         return None, f"the streaming form: {found}"

@@ -15,15 +15,18 @@ from kwsctl.bundle import Bundle
 from kwsctl.errors import InputError
 from kwsctl.export import package as packages
 from kwsctl.export import readme
+from kwsctl.export import trainable as trainable_head
 from kwsctl.export.contents import manifest_of, report_of, write_graphs, write_stream
 from kwsctl.export.finetuning import Tuned, finetuned
 from kwsctl.export.heard import Heard, for_calibration
+from kwsctl.export.hub import Profiled
 from kwsctl.export.negatives import write_negatives
 from kwsctl.export.package import Manifest, Package
 from kwsctl.export.parity import Compared
 from kwsctl.export.personal import Part, keep_people, write_part
-from kwsctl.export.proving import ExportOptions, Proven, proven, request
+from kwsctl.export.proving import ExportOptions, Proven, float_head, proven, request
 from kwsctl.export.target import TARGETS, Extras, Target
+from kwsctl.export.trainable import write_trainable
 from kwsctl.learning.stored_negatives import StoredNegatives
 from kwsctl.progress import Progress, silent
 from kwsctl.storage import write_text
@@ -63,6 +66,7 @@ class Exported:
         backend: what ran the model here.
         macs: multiply-accumulates of one window.
         activation_peak_bytes: of one window.
+        on_device: what a device in Qualcomm's farm measured; None where it was not asked.
     """
 
     package: Path
@@ -77,6 +81,7 @@ class Exported:
     backend: tuple[str, ...]
     macs: int
     activation_peak_bytes: int
+    on_device: Profiled | None = None
 
 
 def export(
@@ -131,7 +136,15 @@ def export(
         write_graphs(bundle, folder)
         if not _write_negatives(bundle, material, folder, target):
             skipped.append("enrolment on the device: the stored clips have other features than this model")
-        extras = dataclasses.replace(extras, skipped=tuple(skipped))
+        trainable = None
+        if options.trainable == "executorch":
+            head = float_head(bundle) if part is None else part.head
+            trainable = write_trainable(
+                head, asked.exact.outputs[0], folder / trainable_head.FILE, options.seed
+            )
+        extras = dataclasses.replace(
+            extras, skipped=tuple(skipped), facts={**extras.facts, "trainable": trainable}
+        )
         manifest = manifest_of(bundle, target_name, target, made.choice, extras, stream, named)
         report = report_of(bundle, asked, made, extras, about_stream, calibration)
         write_text(folder / packages.REPORT, json.dumps(report, indent=1, sort_keys=True) + "\n")

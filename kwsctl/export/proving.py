@@ -41,6 +41,7 @@ class ExportOptions:
         stream: whether to export the streaming form, too.
         qat: fine-tune with quantization in the loop where eight bits lose too much otherwise.
         qat_steps: of the fine-tuning, of 48 windows each.
+        trainable: also write a training program of the head: `executorch`; experimental.
         seed: of what is drawn.
     """
 
@@ -51,6 +52,7 @@ class ExportOptions:
     stream: bool = True
     qat: bool = False
     qat_steps: int = 300
+    trainable: Literal["no", "executorch"] = "no"
     seed: int = 0
 
     def __post_init__(self) -> None:
