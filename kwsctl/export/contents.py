@@ -137,6 +137,7 @@ def report_of(
     extras: Extras,
     stream: Mapping[str, Any] | str,
     calibration: Heard,
+    folder: Path,
 ) -> dict[str, Any]:
     """Makes the report.
 
@@ -147,6 +148,7 @@ def report_of(
         extras: what the target added.
         stream: figures of the streaming form, or why there is none.
         calibration: windows that ranges were taken from.
+        folder: with the artefacts.
 
     Returns:
         JSON-able figures.
@@ -171,5 +173,6 @@ def report_of(
         else {"steps": tuned.steps, "loss_first": tuned.loss_first, "loss": tuned.loss},
         "held_out": request.heard.origin,
         "stream": stream if isinstance(stream, str) else dict(stream),
+        "sizes": {p.name: p.stat().st_size for p in sorted(folder.iterdir()) if p.is_file()},
         **extras.facts,
     }

@@ -1,8 +1,8 @@
 """Runs heavy converters in an environment of their own, so that kwsctl's stays small.
 
-A worker is a file in `export/workers/` that imports nothing of kwsctl. It runs with the Python of the extra's
-environment: the one that a variable names, that `make` has put beside kwsctl's own, or kwsctl's own, if the extra
-is installed there.
+A worker is a file in `export/workers/` that imports nothing of kwsctl. It runs with the Python of the
+extra's environment: the one that a variable names, that `make` has put beside kwsctl's own, or kwsctl's own,
+if the extra is installed there.
 """
 
 from __future__ import annotations

@@ -146,7 +146,7 @@ def export(
             extras, skipped=tuple(skipped), facts={**extras.facts, "trainable": trainable}
         )
         manifest = manifest_of(bundle, target_name, target, made.choice, extras, stream, named)
-        report = report_of(bundle, asked, made, extras, about_stream, calibration)
+        report = report_of(bundle, asked, made, extras, about_stream, calibration, folder)
         write_text(folder / packages.REPORT, json.dumps(report, indent=1, sort_keys=True) + "\n")
         write_text(folder / packages.README, readme.text(manifest, report))
         keep_people(out, folder, bundle.sha256)

@@ -166,5 +166,5 @@ OPERATORS: Mapping[str, Operator] = {
     "Clip": lambda x, a: torch.clamp(x[0], *(None if bound is None else float(bound) for bound in x[1:])),
     "Concat": lambda x, a: torch.cat(list(x), dim=int(a["axis"])),
     "Transpose": lambda x, a: x[0].permute(tuple(a["perm"])),
-    "Expand": lambda x, a: x[0].expand(torch.broadcast_shapes(x[0].shape, x[1])),
+    "Expand": lambda x, a: x[0].expand(np.broadcast_shapes(x[0].shape, tuple(x[1]))),
 }  # fmt: skip

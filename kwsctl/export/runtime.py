@@ -59,9 +59,17 @@ class Runtime:
         path, manifest = self.package.folder / WEIGHTS, self.package.manifest
         try:
             tensors = safetensors.numpy.load_file(path)
-            return Head(manifest.labels, manifest.task, tensors["weight"], tensors["bias"])
+            weight, bias = tensors["weight"], tensors["bias"]
         except (safetensors.SafetensorError, KeyError) as error:
             raise BundleError(f"{path} is damaged: {error}.", REMEDY) from None
+        wanted = (len(manifest.labels), manifest.embedding_size)
+        if (weight.shape, bias.shape) != (wanted, wanted[:1]) and manifest.labels:
+            raise BundleError(
+                f"{path} has {len(weight)} rows of {weight.shape[-1]}, the manifest {wanted[0]} labels and "
+                f"embeddings of {wanted[1]}.",
+                REMEDY,
+            )
+        return Head(manifest.labels, manifest.task, weight, bias)
 
     def learner(self) -> HeadLearner:
         """Gives what learns a head by the package's own graph."""

@@ -1,7 +1,7 @@
-"""A training program of the head for ExecuTorch: loss and gradients on the device, by ExecuTorch's own autograd.
+"""A training program of the head for ExecuTorch: loss and gradients on the device, by its own autograd.
 
-Experimental, like ExecuTorch's training itself. It is run here before it ships: the losses of its steps have to
-be those of torch.
+Experimental, like ExecuTorch's training itself. It is run here before it ships: the losses of its steps have
+to be those of torch.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ def torch_losses(head: Head, embeddings: Floats, target: Floats) -> NDArray[np.f
             each = -y * logits.log_softmax(1)
         loss = each.sum(1).mean()
         optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        loss.backward()
         optimizer.step()
         losses.append(float(loss.detach()))
     return np.array(losses)

@@ -71,4 +71,4 @@ def train(model: str, data: str, rate: str, momentum: str, out: str) -> None:
 
 
 if __name__ == "__main__":
-    {"make": make, "train": train}[sys.argv[1]](*sys.argv[2:])
+    make(*sys.argv[2:]) if sys.argv[1] == "make" else train(*sys.argv[2:])

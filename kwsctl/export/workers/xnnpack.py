@@ -39,7 +39,8 @@ def _quantized(module: torch.nn.Module, examples: list[tuple[torch.Tensor, ...]]
     prepared = prepare_pt2e(module, quantizer)
     for example in examples:
         prepared(*example)
-    return convert_pt2e(prepared)
+    converted: torch.nn.Module = convert_pt2e(prepared)
+    return converted
 
 
 def run(model: str, features: str, out: str) -> None:
@@ -50,8 +51,8 @@ def run(model: str, features: str, out: str) -> None:
     windows = torch.from_numpy(np.load(features))
     found = [method.execute([windows[i : i + 1]]) for i in range(len(windows))]
     outputs = [torch.cat(parts).numpy() for parts in zip(*found, strict=True)]
-    np.savez(out, **{f"output_{i}": value for i, value in enumerate(outputs)})
+    np.savez(out, **{f"output_{i}": value for i, value in enumerate(outputs)})  # type: ignore[arg-type]
 
 
 if __name__ == "__main__":
-    {"convert": convert, "run": run}[sys.argv[1]](*sys.argv[2:])
+    convert(*sys.argv[2:]) if sys.argv[1] == "convert" else run(*sys.argv[2:])
