@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from kwsctl.evaluation import intervals
 from kwsctl.evaluation.answers import error_rates
 from kwsctl.evaluation.scoring import target_index
-from kwsctl.export.breakdown import accuracies_by
+from kwsctl.export.breakdown import accuracies_by, losses_by
 from kwsctl.export.heard import Heard
 from kwsctl.export.running import Runner
 from kwsctl.export.scores import Head, decisions
