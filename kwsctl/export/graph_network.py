@@ -19,8 +19,8 @@ from kwsctl.errors import InputError
 
 Attributes = Mapping[str, Any]
 Operator = Callable[[Sequence[Any], Attributes], Any]
-INTEGERS = frozenset({"Reshape", "Slice", "Unsqueeze", "Squeeze", "Split", "Expand", "Pad"})
-"""Operators whose inputs after the first say where, not what, and have to be known beforehand."""
+SETTINGS = frozenset({"Reshape", "Slice", "Unsqueeze", "Squeeze", "Split", "Expand", "Pad", "Clip"})
+"""Operators whose inputs after the first say how, not what, and have to be known beforehand."""
 
 
 class GraphNetwork(nn.Module):
@@ -43,11 +43,11 @@ class GraphNetwork(nn.Module):
         self.outputs = [o.name for o in graph.graph.output]
         constants = {i.name: numpy_helper.to_array(i) for i in graph.graph.initializer}
         self.places: dict[str, str] = {}
-        self.settings: dict[str, list[int]] = {}
-        where = {n for node in self.nodes if node.op_type in INTEGERS for n in node.input[1:]}
+        self.settings: dict[str, list[Any]] = {}
+        where = {n for node in self.nodes if node.op_type in SETTINGS for n in node.input[1:]}
         for number, (name, value) in enumerate(constants.items()):
             if name in where:
-                self.settings[name] = np.atleast_1d(value).astype(np.int64).tolist()
+                self.settings[name] = np.atleast_1d(value).tolist()
             else:
                 self.places[name] = f"constant_{number}"
                 self.register_buffer(self.places[name], torch.from_numpy(np.array(value, np.float32)))
@@ -163,7 +163,7 @@ OPERATORS: Mapping[str, Operator] = {
     "Mul": lambda x, a: x[0] * x[1],
     "Div": lambda x, a: x[0] / x[1],
     "MatMul": lambda x, a: x[0] @ x[1],
-    "Clip": lambda x, a: torch.clamp(x[0], *(None if bound is None else float(bound) for bound in x[1:])),
+    "Clip": lambda x, a: torch.clamp(x[0], *(None if bound is None else bound[0] for bound in x[1:])),
     "Concat": lambda x, a: torch.cat(list(x), dim=int(a["axis"])),
     "Transpose": lambda x, a: x[0].permute(tuple(a["perm"])),
     "Expand": lambda x, a: x[0].expand(np.broadcast_shapes(x[0].shape, tuple(x[1]))),
