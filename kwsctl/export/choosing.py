@@ -60,9 +60,10 @@ def over(found: Compared, max_loss: float) -> str:
 
 @dataclass(frozen=True, eq=False)
 class _Candidate:
-    """A form that was tried, and the most that it loses."""
+    """A form that was tried, the most accuracy that it loses, and that with what it loses of detection."""
 
     worst: float
+    harm: float
     precision: Precision
     content: bytes
     tuned: Tuned | None
@@ -106,7 +107,9 @@ def choose(
             name = one if tuned is None else f"{one} after fine-tuning"
             tried[name] = {form: parity.facts(figures) for form, figures in found.items()}
             faults = [fault for figures in found.values() if (fault := over(figures, max_loss))]
-            candidates.append(_Candidate(max(f.cost for f in found.values()), one, content, tuned))
+            worst = max(f.cost for f in found.values())
+            harm = max(worst, *((f.detection_loss or 0.0) - DETECTION_POINTS for f in found.values()))
+            candidates.append(_Candidate(worst, harm, one, content, tuned))
             if not faults:
                 reasons.append(_enough(name, candidates[-1].worst, next(iter(found.values())), max_loss))
                 return Choice(one, content, "; ".join(reasons), tried, tuned)
@@ -114,7 +117,7 @@ def choose(
             if tuner is None or tuned is not None or one not in TUNED:
                 break
             tuned = tuner()
-    best = min(candidates, key=lambda candidate: candidate.worst)
+    best = min(candidates, key=lambda candidate: candidate.harm)
     if len(candidates) > 1:
         tuned_too = "" if best.tuned is None else " after fine-tuning"
         reasons.append(f"{best.precision}{tuned_too} loses least")

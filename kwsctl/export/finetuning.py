@@ -32,7 +32,7 @@ from kwsctl.progress import Progress, silent
 from kwsctl.seeding import torch_generator
 
 BATCH, CALIBRATION_BATCHES, LEAST_WINDOWS = 48, 8, 100
-PEAK_RATE, NOISE = 1e-4, 0.05
+PEAK_RATE, NOISE = 3e-4, 0.05
 ROUNDING = Quantization(weights="channel", rounding="nearest")
 NORMS = (nn.BatchNorm1d, nn.BatchNorm2d)
 
