@@ -8,7 +8,8 @@ STAMP := $(VENV)/.installed
 FLOWER := .venv-flower
 FLOWER_STAMP := $(FLOWER)/.installed
 
-.PHONY: setup setup-flower test-flower test-flower-slow demo test test-slow lint types docs check clean
+.PHONY: setup setup-flower test-flower test-flower-slow executorch litert test-converters demo test test-slow \
+  lint types docs check clean
 
 setup: $(STAMP)
 	@:
@@ -59,6 +60,18 @@ test-flower: $(FLOWER_STAMP)
 # A SuperLink and two SuperNodes on loopback; through nginx where that is installed.
 test-flower-slow: $(FLOWER_STAMP)
 	@$(FLOWER_TESTS) -m slow
+# Heavy converters: environments of their own, which kwsctl finds beside its own.
+executorch:
+	@test -x .venv-executorch/bin/python || $(PYTHON) -m venv .venv-executorch
+	@.venv-executorch/bin/pip install --quiet --disable-pip-version-check "executorch>=1.5,<1.6" "torch>=2.11,<2.14"
+
+litert:
+	@test -x .venv-litert/bin/python || $(PYTHON) -m venv .venv-litert
+	@.venv-litert/bin/pip install --quiet --disable-pip-version-check "litert-torch>=0.10,<0.11" \
+	  "ai-edge-litert>=2.3,<3" "ai-edge-quantizer>=0.10,<0.11" "torch>=2.11,<2.14"
+
+test-converters: $(STAMP)
+	@$(BIN)/pytest -q -m converters
 
 lint: $(STAMP)
 	@$(BIN)/ruff check .

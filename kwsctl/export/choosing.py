@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,12 +11,15 @@ from typing import Any
 import numpy as np
 
 from kwsctl.export import parity
+from kwsctl.export.finetuning import Tuned
 from kwsctl.export.heard import Heard
 from kwsctl.export.parity import Compared, Judge
 from kwsctl.export.quantization import Precision, sensitive
 from kwsctl.export.running import cpu_session, run_windows
 from kwsctl.export.target import Request, Target
 
+TUNED: tuple[Precision, ...] = ("w8a8",)
+"""Precisions that fine-tuning can help: sixteen bits lose next to nothing."""
 DETECTION_POINTS = 1.0
 """Points of detection rate that may be lost at the operating point."""
 
@@ -30,12 +33,14 @@ class Choice:
         content: bytes of the model file.
         why: in words.
         tried: figures of every form that was tried, by precision, then by what ran it.
+        tuned: the network that learned with quantization in the loop, if this one did.
     """
 
     precision: Precision
     content: bytes = field(repr=False)
     why: str
     tried: Mapping[str, Mapping[str, Any]] = field(repr=False)
+    tuned: Tuned | None = field(default=None, repr=False)
 
 
 def allowed(max_loss: float, found: Compared) -> float:
@@ -53,6 +58,17 @@ def over(found: Compared, max_loss: float) -> str:
     return ""
 
 
+@dataclass(frozen=True, eq=False)
+class _Candidate:
+    """A form that was tried, the most accuracy that it loses, and that with what it loses of detection."""
+
+    worst: float
+    harm: float
+    precision: Precision
+    content: bytes
+    tuned: Tuned | None
+
+
 def choose(
     target: Target,
     request: Request,
@@ -60,6 +76,7 @@ def choose(
     asked: Sequence[Precision],
     max_loss: float,
     emulated: int,
+    tuner: Callable[[], Tuned] | None = None,
 ) -> Choice:
     """Tries forms from the coarsest on.
 
@@ -70,30 +87,45 @@ def choose(
         asked: precisions to try, the coarsest first.
         max_loss: points that may be lost.
         emulated: windows that an emulator runs.
+        tuner: fine-tunes the network with quantization in the loop; asked where a form of eight bits loses
+            too much. None leaves that out.
 
     Returns:
         The first that loses no more than allowed; of those that all do, the one that loses least.
     """
     tried: dict[str, dict[str, Any]] = {}
     reasons: list[str] = []
-    candidates: list[tuple[float, int, Precision, bytes]] = []
+    candidates: list[_Candidate] = []
     for one in asked:
-        wide = sensitive(request.graph, request.feeds) if one == "mixed" else ()
-        content = target.convert(request.graph, request.feeds, one, wide)
-        found = _figures(target, request, heard, content, emulated)
-        tried[one] = {form: parity.facts(figures) for form, figures in found.items()}
-        faults = [fault for figures in found.values() if (fault := over(figures, max_loss))]
-        worst = max(figures.cost for figures in found.values())
-        candidates.append((worst, len(candidates), one, content))
-        if not faults:
-            judged_by = next(iter(found.values())).judged_by
-            reasons.append(f"{one} loses at most {worst:.2f} points of {judged_by}, {max_loss:g} are allowed")
-            return Choice(one, content, "; ".join(reasons), tried)
-        reasons.append(f"{one} {faults[0]}")
-    worst, _, one, content = min(candidates, key=lambda candidate: candidate[:2])
-    if len(asked) > 1:
-        reasons.append(f"{one} loses least")
-    return Choice(one, content, "; ".join(reasons), tried)
+        tuned: Tuned | None = None
+        while True:
+            graph = request.graph if tuned is None else tuned.graph
+            content = target.convert(
+                graph, request.feeds, one, sensitive(graph, request.feeds) if one == "mixed" else ()
+            )
+            found = _figures(target, request, heard, content, emulated)
+            name = one if tuned is None else f"{one} after fine-tuning"
+            tried[name] = {form: parity.facts(figures) for form, figures in found.items()}
+            faults = [fault for figures in found.values() if (fault := over(figures, max_loss))]
+            worst = max(f.cost for f in found.values())
+            harm = max(worst, *((f.detection_loss or 0.0) - DETECTION_POINTS for f in found.values()))
+            candidates.append(_Candidate(worst, harm, one, content, tuned))
+            if not faults:
+                reasons.append(_enough(name, candidates[-1].worst, next(iter(found.values())), max_loss))
+                return Choice(one, content, "; ".join(reasons), tried, tuned)
+            reasons.append(f"{name} {faults[0]}")
+            if tuner is None or tuned is not None or one not in TUNED:
+                break
+            tuned = tuner()
+    best = min(candidates, key=lambda candidate: candidate.harm)
+    if len(candidates) > 1:
+        tuned_too = "" if best.tuned is None else " after fine-tuning"
+        reasons.append(f"{best.precision}{tuned_too} loses least")
+    return Choice(best.precision, best.content, "; ".join(reasons), tried, best.tuned)
+
+
+def _enough(name: str, worst: float, found: Compared, max_loss: float) -> str:
+    return f"{name} loses at most {worst:.2f} points of {found.judged_by}, {max_loss:g} are allowed"
 
 
 def compared(

@@ -48,6 +48,8 @@ def write_stream(
     """
     if not options.stream:
         return None, "the streaming form: not asked for (stream=false)"
+    if not target.STREAMS:
+        return None, f"the streaming form: {target.MODEL} holds one window only"
     found = graphs.stream_graph(bundle)
     if isinstance(found, str):
         return None, f"the streaming form: {found}"
@@ -134,6 +136,8 @@ def report_of(
     made: Proven,
     extras: Extras,
     stream: Mapping[str, Any] | str,
+    calibration: Heard,
+    folder: Path,
 ) -> dict[str, Any]:
     """Makes the report.
 
@@ -143,11 +147,13 @@ def report_of(
         made: the form that ships, and its figures.
         extras: what the target added.
         stream: figures of the streaming form, or why there is none.
+        calibration: windows that ranges were taken from.
+        folder: with the artefacts.
 
     Returns:
         JSON-able figures.
     """
-    counted = cost.graph_cost(request.graph, made.choice.precision)
+    counted, tuned = cost.graph_cost(request.graph, made.choice.precision), made.choice.tuned
     return {
         "precision": made.choice.precision,
         "why": made.choice.why,
@@ -160,8 +166,13 @@ def report_of(
         "macs": architecture.count_macs(bundle.model(), bundle.n_frames),
         "weight_bytes": counted.weight_bytes,
         "activation_peak_bytes": counted.activation_peak_bytes,
+        "calibration": calibration.origin,
         "calibration_windows": len(request.feeds),
+        "fine_tuning": None
+        if tuned is None
+        else {"steps": tuned.steps, "loss_first": tuned.loss_first, "loss": tuned.loss},
         "held_out": request.heard.origin,
         "stream": stream if isinstance(stream, str) else dict(stream),
+        "sizes": {p.name: p.stat().st_size for p in sorted(folder.iterdir()) if p.is_file()},
         **extras.facts,
     }

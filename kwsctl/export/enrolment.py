@@ -177,7 +177,7 @@ def _tried(runtime: Runtime, method: str, given: Material, options: PackageEnrol
         prototype if method == "prototype" else lambda material, clips: stepped(runtime, material, clips)
     )
     head = learn(given, given.clips)
-    negatives, mixed = (_peaks(head, given.keyword, place) for place in (given.held_out, given.mixed))
+    negatives, mixed = (peaks(head, given.keyword, place) for place in (given.held_out, given.mixed))
     everyone = range(len(given.clips))
     left_out = np.array(
         [
@@ -207,8 +207,17 @@ def _tried(runtime: Runtime, method: str, given: Material, options: PackageEnrol
     return _Trial(method, head, threshold, negatives, expected)
 
 
-def _peaks(head: Head, keyword: str, passing_words: Floats) -> NDArray[np.float64]:
-    """Highest margin [N] of words [P, N, E] on their way through the window."""
+def peaks(head: Head, keyword: str, passing_words: Floats) -> NDArray[np.float64]:
+    """Gives the highest margin of words on their way through the window.
+
+    Args:
+        head: with a row for the keyword.
+        keyword: which row.
+        passing_words: [P, N, E] embeddings of N words at P places.
+
+    Returns:
+        [N] margins.
+    """
     n_places, n_words, _ = passing_words.shape
     margins = head.margins(passing_words.reshape(n_places * n_words, -1), keyword)
     return np.asarray(margins.reshape(n_places, n_words).max(axis=0))
@@ -261,6 +270,8 @@ def _enrolled(
         centroids={**(before.centroids if before else {}), given.keyword: given.clips[:, 0]},
         enrolled=tuple(dict.fromkeys([*(before.enrolled if before else ()), *digests])),
         created=before.created if before else now,
+        # What was learned from streams was learned for the keyword as it was.
+        updates=tuple(u for u in (before.updates if before else ()) if u["keyword"] != given.keyword),
     )
     rates = ", ".join(f"{t.method} {t.expected.rate:.0%}" for t in trials)
     why = "as asked" if len(trials) == 1 else f"the best on clips left out in turn ({rates})"

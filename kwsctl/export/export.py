@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -14,14 +15,18 @@ from kwsctl.bundle import Bundle
 from kwsctl.errors import InputError
 from kwsctl.export import package as packages
 from kwsctl.export import readme
+from kwsctl.export import trainable as trainable_head
 from kwsctl.export.contents import manifest_of, report_of, write_graphs, write_stream
+from kwsctl.export.finetuning import Tuned, finetuned
 from kwsctl.export.heard import Heard, for_calibration
+from kwsctl.export.hub import Profiled
 from kwsctl.export.negatives import write_negatives
 from kwsctl.export.package import Manifest, Package
 from kwsctl.export.parity import Compared
 from kwsctl.export.personal import Part, keep_people, write_part
-from kwsctl.export.proving import ExportOptions, Proven, proven, request
+from kwsctl.export.proving import ExportOptions, Proven, float_head, proven, request
 from kwsctl.export.target import TARGETS, Extras, Target
+from kwsctl.export.trainable import write_trainable
 from kwsctl.learning.stored_negatives import StoredNegatives
 from kwsctl.progress import Progress, silent
 from kwsctl.storage import write_text
@@ -32,14 +37,16 @@ class Material:
     """What a model is calibrated with and judged by.
 
     Attributes:
-        calibration: windows that ranges are taken from.
+        calibration: windows that ranges are taken from, the first 300 of them; fine-tuning learns from all.
         held_out: windows that forms are compared on.
         negatives: shipped clips of other people, for enrolment on the device; None if they do not fit.
+        enrolled: windows of the person's own enrolled clips, which ranges are taken from, too.
     """
 
     calibration: Heard
     held_out: Heard
     negatives: StoredNegatives | None
+    enrolled: Heard | None = None
 
 
 @dataclass(frozen=True)
@@ -59,6 +66,7 @@ class Exported:
         backend: what ran the model here.
         macs: multiply-accumulates of one window.
         activation_peak_bytes: of one window.
+        on_device: what a device in Qualcomm's farm measured; None where it was not asked.
     """
 
     package: Path
@@ -73,6 +81,7 @@ class Exported:
     backend: tuple[str, ...]
     macs: int
     activation_peak_bytes: int
+    on_device: Profiled | None = None
 
 
 def export(
@@ -114,20 +123,30 @@ def export(
             f"{target_name} cannot have the precision {options.precision}.",
             f"Use auto or one of {', '.join(target.PRECISIONS)}.",
         )
-    calibration = for_calibration(material.calibration)
+    calibration = for_calibration(material.calibration, material.enrolled)
     asked = request(bundle, calibration, material.held_out, options, progress)
-    made = proven(target, asked, material.held_out, options, progress)
+    tuner = _tuner(bundle, material, options, progress) if options.qat else None
+    made = proven(target, asked, material.held_out, options, progress, tuner)
+    shipped = bundle if made.choice.tuned is None else made.choice.tuned.bundle
     with packages.whole_folder(out) as folder:
         (folder / target.MODEL).write_bytes(made.choice.content)
         extras = target.extras(asked, folder / target.MODEL, folder)
-        stream, about_stream = write_stream(bundle, target, calibration, made.choice, folder, options)
+        stream, about_stream = write_stream(shipped, target, calibration, made.choice, folder, options)
         skipped = list(extras.skipped) + ([about_stream] if isinstance(about_stream, str) else [])
         write_graphs(bundle, folder)
         if not _write_negatives(bundle, material, folder, target):
             skipped.append("enrolment on the device: the stored clips have other features than this model")
-        extras = dataclasses.replace(extras, skipped=tuple(skipped))
+        trainable = None
+        if options.trainable == "executorch":
+            head = float_head(bundle) if part is None else part.head
+            trainable = write_trainable(
+                head, asked.exact.outputs[0], folder / trainable_head.FILE, options.seed
+            )
+        extras = dataclasses.replace(
+            extras, skipped=tuple(skipped), facts={**extras.facts, "trainable": trainable}
+        )
         manifest = manifest_of(bundle, target_name, target, made.choice, extras, stream, named)
-        report = report_of(bundle, asked, made, extras, about_stream)
+        report = report_of(bundle, asked, made, extras, about_stream, calibration, folder)
         write_text(folder / packages.REPORT, json.dumps(report, indent=1, sort_keys=True) + "\n")
         write_text(folder / packages.README, readme.text(manifest, report))
         keep_people(out, folder, bundle.sha256)
@@ -135,6 +154,21 @@ def export(
             write_part(Package(folder, manifest), part, key)
         manifest = packages.write_manifest(folder, manifest)
     return _exported(out, target_name, manifest, made, extras, report)
+
+
+def _tuner(
+    bundle: Bundle, material: Material, options: ExportOptions, progress: Progress
+) -> Callable[[], Tuned]:
+    """Fine-tunes on the windows to learn from; once, whoever asks."""
+    return functools.cache(
+        lambda: finetuned(
+            bundle,
+            material.calibration,
+            steps=options.qat_steps,
+            seed=options.seed,
+            progress=progress,
+        )
+    )
 
 
 def _write_negatives(bundle: Bundle, material: Material, folder: Path, target: Target) -> bool:

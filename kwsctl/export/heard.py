@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from kwsctl.bundle import Bundle
 from kwsctl.data.store import ClipStore
@@ -15,7 +16,7 @@ from kwsctl.data.windows import cut, gather
 from kwsctl.errors import InputError
 from kwsctl.features.logmel import logmel
 from kwsctl.learning.stored_negatives import StoredNegatives, spread
-from kwsctl.types import BACKGROUND, RESERVED_LABELS
+from kwsctl.types import BACKGROUND, RESERVED_LABELS, UNKNOWN
 
 MOST_CALIBRATION, LEAST_CALIBRATION = 300, 20
 _AT_ONCE = 512
@@ -133,14 +134,15 @@ def from_negatives(bundle: Bundle, negatives: StoredNegatives) -> tuple[Heard, H
     return halves[0], halves[1]
 
 
-def for_calibration(heard: Heard) -> Heard:
+def for_calibration(heard: Heard, enrolled: Heard | None = None) -> Heard:
     """Keeps as many windows as a calibration needs.
 
     Args:
         heard: windows whose labels come in turn.
+        enrolled: of the person whom the model is exported for; all of these are kept.
 
     Returns:
-        At most 300.
+        At most 300, and those of the person.
 
     Raises:
         InputError: too few to find the ranges of activations.
@@ -150,7 +152,38 @@ def for_calibration(heard: Heard) -> Heard:
             f"{len(heard)} clips are too few to calibrate a quantized model with.",
             f"Give {LEAST_CALIBRATION} or more, better 100 to {MOST_CALIBRATION}: --data MANIFEST",
         )
-    return heard.take(np.arange(min(len(heard), MOST_CALIBRATION)))
+    kept = heard.take(np.arange(min(len(heard), MOST_CALIBRATION)))
+    if enrolled is None or not len(enrolled):
+        return kept
+    return Heard(
+        np.concatenate([enrolled.features, kept.features]),
+        # Not by name: what is compared with prototypes of words has none of the person's.
+        (UNKNOWN,) * len(enrolled) + kept.labels,
+        enrolled.speakers + kept.speakers,
+        f"{kept.origin}, and {enrolled.origin}",
+    )
+
+
+def of_person(user: str, replay: Mapping[str, Tensor], n_frames: int) -> Heard | None:
+    """Hears what a person enrolled with.
+
+    Args:
+        user: the name.
+        replay: per keyword, log-mel features [K, F, T'] of K clips, of T frames or more.
+        n_frames: T.
+
+    Returns:
+        One window per clip; None if no clips were kept.
+    """
+    parts = []
+    for name, clips in sorted(replay.items()):
+        first = (clips.shape[2] - n_frames) // 2
+        parts.append((name, clips[:, :, first : first + n_frames].float().numpy()))
+    labels = tuple(name for name, windows in parts for _ in windows)
+    if not labels:
+        return None
+    features = np.concatenate([windows for _, windows in parts]).astype(np.float32)
+    return Heard(features, labels, (user,) * len(labels), f"{len(labels)} enrolled clips of {user}")
 
 
 def _in_turn(labels: list[str], generator: np.random.Generator) -> NDArray[np.int64]:

@@ -58,6 +58,15 @@ def sdk_version() -> str:
     return "" if missing() else importlib.metadata.version("onnxruntime-qnn")
 
 
+def check() -> None:
+    """Loads the libraries.
+
+    Raises:
+        DeviceError: they are not there, or do not load on this machine.
+    """
+    _devices()
+
+
 def session(model: Path, at: Chip, **options: str) -> Any:
     """Opens a graph on the emulator of a chip, wholly or not at all.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn, cast
+from typing import NoReturn, cast
 
 import torch
 from torch import Tensor, nn
@@ -15,8 +15,8 @@ from kwsctl.errors import BundleError
 from kwsctl.export import package as packages
 from kwsctl.export.package import Package
 from kwsctl.export.personal import Part
-from kwsctl.export.running import cpu_session, run_windows
-from kwsctl.export.runtime import Runtime
+from kwsctl.export.running import Runner
+from kwsctl.export.runtime import Runtime, model_runner
 from kwsctl.personal.model import PersonalBundle, WithVoice
 
 
@@ -24,18 +24,18 @@ class PackagedNet(nn.Module):
     """The exported graph, window by window, and a head of torch.
 
     Args:
-        session: of the graph.
+        run: maps features to the outputs of the graph.
         head: maps embeddings [B, E] to logits [B, L].
         embedding_size: E.
     """
 
-    def __init__(self, session: Any, head: nn.Linear, embedding_size: int) -> None:
+    def __init__(self, run: Runner, head: nn.Linear, embedding_size: int) -> None:
         super().__init__()
-        self._session, self.head, self.embedding_size = session, head, embedding_size
+        self._run, self.head, self.embedding_size = run, head, embedding_size
 
     def outputs(self, x: Tensor) -> list[Tensor]:
         """Runs the graph over features [B, F, T]."""
-        found = run_windows(self._session, x.detach().cpu().float().numpy())
+        found = self._run(x.detach().cpu().float().numpy())
         return [torch.from_numpy(part) for part in found]
 
     def embed(self, x: Tensor) -> Tensor:
@@ -89,7 +89,7 @@ class PackagedBundle(PersonalBundle):
         head.weight, head.bias = nn.Parameter(weight.clone()), nn.Parameter(bias.clone())
         head.out_features = len(weight)
         kind = PackagedDuet if self._package.manifest.voice_size else PackagedNet
-        network = kind(cpu_session(self._package.model), head, size).eval()
+        network = kind(model_runner(self._package), head, size).eval()
         if self.voice is None or not self.only:
             return network
         return WithVoice(network, self.voice, tuple(self.labels.index(k) for k in self.only)).eval()

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from kwsctl.evaluation import intervals
 from kwsctl.evaluation.answers import error_rates
 from kwsctl.evaluation.scoring import target_index
+from kwsctl.export.breakdown import accuracies_by, losses_by
 from kwsctl.export.heard import Heard
 from kwsctl.export.running import Runner
 from kwsctl.export.scores import Head, decisions
@@ -41,11 +42,14 @@ class Compared:
         error: mean absolute difference of the embedding's entries to the float ones.
         cosine: mean cosine of the embedding to the float one.
         voice_cosine: the same for the voice; None without one.
-        detection_loss: points of detection rate lost where the float model's thresholds are kept; None
-            where no window is of a keyword that has one.
+        detection: rates of detection of the float model and of the form at the float model's thresholds;
+            None where no window is of a keyword that has one.
+        detection_loss: the difference of the two, in points.
         detection_loss_at_far: points lost at 1 % false alarms, mean over keywords; None where not to be told.
         per_label: loss per label, in points, of those that changed.
         per_speaker: loss per speaker, in points, of those that changed.
+        by_label: per label, how many windows, and accuracy of the float model and of the form.
+        by_speaker: the same per speaker.
         judged_by: what is held against the form: `accuracy`; `agreement` where no window has a label of the
             model; `cosine` for an encoder on words that it has no prototypes of.
     """
@@ -61,10 +65,13 @@ class Compared:
     error: float
     cosine: float
     voice_cosine: float | None
+    detection: tuple[float, float] | None
     detection_loss: float | None
     detection_loss_at_far: float | None
     per_label: Mapping[str, float]
     per_speaker: Mapping[str, float]
+    by_label: Mapping[str, Mapping[str, float]] = field(repr=False)
+    by_speaker: Mapping[str, Mapping[str, float]] = field(repr=False)
     judged_by: str
 
     @property
@@ -148,6 +155,7 @@ def compare(
     speakers = [s for s, k in zip(heard.speakers, known, strict=True) if k]
     labels = [x for x, k in zip(heard.labels, known, strict=True) if k]
     lost = right_float - right
+    detection = _detection(judge, target, exact, found)
     interval = None
     if labelled:
         drawn_by = speakers if len(set(speakers)) > 1 else [None] * len(speakers)  # else clip by clip
@@ -165,10 +173,13 @@ def compare(
         error=distance(exact, found),
         cosine=_cosine(exact.outputs[0], found.outputs[0]),
         voice_cosine=_cosine(exact.outputs[1], found.outputs[1]) if len(found.outputs) > 1 else None,
-        detection_loss=_detection_loss(judge, target, exact, found),
+        detection=detection,
+        detection_loss=None if detection is None else 100 * (detection[0] - detection[1]),
         detection_loss_at_far=_loss_at_far(judge, heard, target, exact, found),
-        per_label=_by(labels, lost) if labelled else {},
-        per_speaker=_by(speakers, lost) if labelled else {},
+        per_label=losses_by(labels, lost) if labelled else {},
+        per_speaker=losses_by(speakers, lost) if labelled else {},
+        by_label=accuracies_by(labels, right_float, right) if labelled else {},
+        by_speaker=accuracies_by(speakers, right_float, right) if labelled else {},
         judged_by="accuracy" if labelled else otherwise,
     )
 
@@ -188,15 +199,17 @@ def _cosine(one: NDArray[np.float32], other: NDArray[np.float32]) -> float:
     return float(((one * other).sum(axis=1) / np.maximum(lengths, 1e-12)).mean())
 
 
-def _detection_loss(judge: Judge, target: NDArray[np.int64], exact: Answers, found: Answers) -> float | None:
-    """Calls that the float model detects at its thresholds, less those that the form does, in points."""
+def _detection(
+    judge: Judge, target: NDArray[np.int64], exact: Answers, found: Answers
+) -> tuple[float, float] | None:
+    """Shares of calls that the float model and the form detect at the float model's thresholds."""
     labels = judge.head.labels
     limits = np.array([judge.thresholds.get(label, np.nan) for label in labels])
     own = [i for i, t in enumerate(target) if t >= 0 and np.isfinite(limits[t])]
     if not own:
         return None
     rates = [float((a.scores[own, target[own]] >= limits[target[own]]).mean()) for a in (exact, found)]
-    return 100 * (rates[0] - rates[1])
+    return rates[0], rates[1]
 
 
 def _loss_at_far(
@@ -211,16 +224,6 @@ def _loss_at_far(
     if rates[0] is None or rates[1] is None:
         return None
     return 100 * (rates[0].macro - rates[1].macro)
-
-
-def _by(names: Sequence[str | None], lost: NDArray[np.float64]) -> dict[str, float]:
-    """Means per name, in points, of those that are not 0."""
-    rows: dict[str, list[float]] = {}
-    for name, value in zip(names, lost, strict=True):
-        if name is not None:
-            rows.setdefault(name, []).append(float(value))
-    means = {name: 100 * float(np.mean(values)) for name, values in sorted(rows.items())}
-    return {name: mean for name, mean in means.items() if mean}
 
 
 def words_head(embeddings: NDArray[np.float32], labels: Sequence[str]) -> Head:

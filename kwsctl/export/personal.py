@@ -45,6 +45,7 @@ class Part:
         centroids: per enrolled word, embeddings [K, E] of its clips.
         enrolled: sha256 of the enrolled clips, so that no evaluation uses them.
         created: ISO time of the first enrolment.
+        updates: facts about each adaptation on the package, oldest first, as JSON-able values.
     """
 
     user: str
@@ -56,6 +57,7 @@ class Part:
     centroids: Mapping[str, NDArray[np.float32]] = field(default_factory=dict, repr=False)
     enrolled: tuple[str, ...] = field(default=(), repr=False)
     created: str = ""
+    updates: tuple[Mapping[str, Any], ...] = field(default=(), repr=False)
 
     @property
     def thresholds(self) -> dict[str, float]:
@@ -93,6 +95,7 @@ def to_bytes(part: Part) -> bytes:
         "keywords": {name: dict(keyword) for name, keyword in part.keywords.items()},
         "enrolled": list(part.enrolled),
         "created": part.created,
+        "updates": [dict(facts) for facts in part.updates],
     }
     header["sha256"] = _digest(header, owned)
     return safetensors.numpy.save(owned, {"kwsctl": json.dumps(header, sort_keys=True, ensure_ascii=False)})
@@ -134,6 +137,7 @@ def from_bytes(content: bytes, what: str) -> Part:
             centroids={n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)},
             enrolled=tuple(header["enrolled"]),
             created=header["created"],
+            updates=tuple(header.get("updates", ())),
         )
     except (safetensors.SafetensorError, AttributeError, KeyError, TypeError, ValueError) as error:
         raise ProfileError(f"{what} is damaged: {error}.", remedy) from None

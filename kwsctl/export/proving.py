@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -16,6 +16,7 @@ from kwsctl.errors import InputError, ParityError
 from kwsctl.export import choosing, graphs, parity
 from kwsctl.export.chips import CHIPS, Chip
 from kwsctl.export.chips import chip as chip_named
+from kwsctl.export.finetuning import Tuned
 from kwsctl.export.heard import Heard
 from kwsctl.export.htp_safe import htp_safe
 from kwsctl.export.parity import Compared, Judge
@@ -38,6 +39,9 @@ class ExportOptions:
         soc: chips to compile for; all of the table if empty.
         emulated: windows that each emulator runs.
         stream: whether to export the streaming form, too.
+        qat: fine-tune with quantization in the loop where eight bits lose too much otherwise.
+        qat_steps: of the fine-tuning, of 48 windows each.
+        trainable: also write a training program of the head: `executorch`; experimental.
         seed: of what is drawn.
     """
 
@@ -46,13 +50,17 @@ class ExportOptions:
     soc: tuple[str, ...] = ()
     emulated: int = 100
     stream: bool = True
+    qat: bool = False
+    qat_steps: int = 300
+    trainable: Literal["no", "executorch"] = "no"
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.max_loss < 0 or self.emulated < 1:
+        if self.max_loss < 0 or self.emulated < 1 or self.qat_steps < 1:
             raise InputError(
-                f"max_loss = {self.max_loss:g}, emulated = {self.emulated}: one cannot be.",
-                "Give a loss of 0 or more points, and one window or more.",
+                f"max_loss = {self.max_loss:g}, emulated = {self.emulated}, qat_steps = {self.qat_steps}: "
+                "one of them cannot be.",
+                "Give a loss of 0 or more points, and one window and step or more.",
             )
 
     @property
@@ -126,7 +134,12 @@ def request(
 
 
 def proven(
-    target: Target, request: Request, held_out: Heard, options: ExportOptions, progress: Progress
+    target: Target,
+    request: Request,
+    held_out: Heard,
+    options: ExportOptions,
+    progress: Progress,
+    tuner: Callable[[], Tuned] | None = None,
 ) -> Proven:
     """Chooses a form on some windows, and compares it on the others.
 
@@ -136,6 +149,7 @@ def proven(
         held_out: all windows to compare on.
         options: precision, and what may be lost.
         progress: told what is being done.
+        tuner: fine-tunes the network with quantization in the loop, see `choosing.choose`.
 
     Returns:
         The form, and its figures.
@@ -153,8 +167,10 @@ def proven(
     tried: dict[str, Any] = {}
     while True:
         few = max(LEAST_EMULATED, options.emulated // 2)
-        choice = choosing.choose(target, request, some, asked, options.max_loss, few)
-        found, proof = _compared(target, request, others, choice, options, progress)
+        choice = choosing.choose(target, request, some, asked, options.max_loss, few, tuner)
+        shipped = request if choice.tuned is None else dataclasses.replace(request, graph=choice.tuned.graph)
+        proof = _proof(target, shipped, choice)
+        found = _compared(target, request, others, choice, options, progress)
         reasons.append(choice.why)
         tried |= choice.tried
         faults = [fault for one in found.values() if (fault := choosing.over(one, options.max_loss))]
@@ -173,6 +189,14 @@ def proven(
     return Proven(dataclasses.replace(choice, why=why, tried=tried), found, proof)
 
 
+def _proof(target: Target, request: Request, choice: choosing.Choice) -> Mapping[str, Any]:
+    """Lets the target prove what parity alone does not show."""
+    with tempfile.TemporaryDirectory() as place:
+        model = Path(place) / target.MODEL
+        model.write_bytes(choice.content)
+        return target.verify(request, model)
+
+
 def _compared(
     target: Target,
     request: Request,
@@ -180,13 +204,11 @@ def _compared(
     choice: choosing.Choice,
     options: ExportOptions,
     progress: Progress,
-) -> tuple[dict[str, Compared], Mapping[str, Any]]:
-    """Proves and compares the chosen form on windows that it was not chosen on."""
+) -> dict[str, Compared]:
+    """Compares the chosen form with the float model on windows that it was not chosen on."""
     with tempfile.TemporaryDirectory() as place:
         model = Path(place) / target.MODEL
         model.write_bytes(choice.content)
-        proof = target.verify(request, model)
-        found = choosing.compared(
+        return choosing.compared(
             target, request.judge, request.graph, heard, model, options.emulated, progress
         )
-    return found, proof

@@ -18,6 +18,9 @@ ROLES = {
     "model.dlc": "the same graph for Qualcomm's own tools",
     "qnn_op_trace.json": "which operator became which of Qualcomm's",
     "export_report.json": "all figures",
+    "session_options.json": "how a session is opened on each chip",
+    "run_on_device.sh": "pushes the package with adb and times it (not run by us)",
+    "head_train.pte": "training program of the head for ExecuTorch (experimental)",
     "frontend.c": "the front end in C99 without dependencies, for a DSP",
 }
 
@@ -98,6 +101,10 @@ def _table(report: Mapping[str, Any]) -> list[str]:
 def _is_there(name: str, manifest: Manifest, report: Mapping[str, Any]) -> bool:
     if name.startswith("stream"):
         return manifest.stream is not None
+    if name in ("session_options.json", "run_on_device.sh"):
+        return manifest.target == "snapdragon"
+    if name == "head_train.pte":
+        return bool(report.get("trainable"))
     if name in ("model.dlc", "qnn_op_trace.json"):
         return "dlc_bytes" in report
     if name == "negatives.safetensors":

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import numpy as np
 import safetensors
 import safetensors.numpy
 from numpy.typing import NDArray
 
+from kwsctl import registry
 from kwsctl.errors import BundleError, InputError
 from kwsctl.export.package import FRONTEND, HEAD_STEP, REMEDY, WEIGHTS, Package
-from kwsctl.export.running import cpu_session, run_windows
+from kwsctl.export.running import Runner, cpu_session, run_windows
 from kwsctl.export.scores import Head
+from kwsctl.export.target import TARGETS, Target
 
 Floats = NDArray[np.float32]
 
@@ -31,7 +35,7 @@ class Runtime:
     def __init__(self, package: Package) -> None:
         self.package = package
         self._frontend = cpu_session(package.folder / FRONTEND)
-        self._model = cpu_session(package.model)
+        self._run = model_runner(package)
 
     def features(self, samples: Floats) -> Floats:
         """Maps samples [S] in [-1, 1] to features [F, T]; T is 0 for less than one window."""
@@ -48,20 +52,48 @@ class Runtime:
 
     def outputs(self, features: Floats) -> list[Floats]:
         """Maps features [N, F, T] to embeddings [N, E], and voices [N, S] if the model gives them."""
-        return run_windows(self._model, np.ascontiguousarray(features, dtype=np.float32))
+        return self._run(np.ascontiguousarray(features, dtype=np.float32))
 
     def head(self) -> Head:
         """Gives the head that everybody shares."""
         path, manifest = self.package.folder / WEIGHTS, self.package.manifest
         try:
             tensors = safetensors.numpy.load_file(path)
-            return Head(manifest.labels, manifest.task, tensors["weight"], tensors["bias"])
+            weight, bias = tensors["weight"], tensors["bias"]
         except (safetensors.SafetensorError, KeyError) as error:
             raise BundleError(f"{path} is damaged: {error}.", REMEDY) from None
+        wanted = (len(manifest.labels), manifest.embedding_size)
+        if (weight.shape, bias.shape) != (wanted, wanted[:1]) and manifest.labels:
+            raise BundleError(
+                f"{path} has {len(weight)} rows of {weight.shape[-1]}, the manifest {wanted[0]} labels and "
+                f"embeddings of {wanted[1]}.",
+                REMEDY,
+            )
+        return Head(manifest.labels, manifest.task, weight, bias)
 
     def learner(self) -> HeadLearner:
         """Gives what learns a head by the package's own graph."""
         return HeadLearner(cpu_session(self.package.folder / HEAD_STEP))
+
+
+def model_runner(package: Package) -> Runner:
+    """Opens the model file of a package on this machine's CPU.
+
+    Args:
+        package: of any target.
+
+    Returns:
+        What maps features [N, F, T] to the outputs.
+
+    Raises:
+        BundleError: the file cannot be opened.
+        DeviceError: what runs such files is not installed.
+    """
+    if package.model.suffix == ".onnx":
+        session = cpu_session(package.model)
+        return lambda features: run_windows(session, features)
+    target = cast(Target, registry.load(TARGETS, package.manifest.target))
+    return target.runners(package.model)["cpu"]
 
 
 class HeadLearner:

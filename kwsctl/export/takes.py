@@ -44,16 +44,21 @@ class Take:
 
     def shifted(self, frames: int = 0, gain_db: float = 0.0) -> Floats:
         """Cuts the window [F, T] out, so many frames later, and so much louder."""
-        first = MARGIN_FRAMES + frames
-        window = self.wide[:, first : first + self.wide.shape[1] - 2 * MARGIN_FRAMES]
-        if not gain_db:
-            return window
-        power = np.maximum(np.exp(window) - POWER_FLOOR, 0) * 10 ** (gain_db / 10)
-        return np.asarray(np.log(power + POWER_FLOOR), dtype=np.float32)
+        return shifted(self.wide, frames, gain_db)
 
     def varied(self) -> list[Floats]:
         """Gives the window as it is, then mildly varied."""
         return [self.shifted(), *(self.shifted(*variation) for variation in VARIATIONS)]
+
+
+def shifted(wide: Floats, frames: int = 0, gain_db: float = 0.0) -> Floats:
+    """Cuts the window [F, T] out of one with margins, so many frames later, and so much louder."""
+    first = MARGIN_FRAMES + frames
+    window = wide[:, first : first + wide.shape[1] - 2 * MARGIN_FRAMES]
+    if not gain_db:
+        return window
+    power = np.maximum(np.exp(window) - POWER_FLOOR, 0) * 10 ** (gain_db / 10)
+    return np.asarray(np.log(power + POWER_FLOOR), dtype=np.float32)
 
 
 def read(paths: Sequence[Path], runtime: Runtime) -> tuple[list[Take], dict[str, str]]:

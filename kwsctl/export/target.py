@@ -66,11 +66,13 @@ class Target(Protocol):
     Attributes:
         SUMMARY: one line on what it is for.
         MODEL: name of the model file.
+        STREAMS: whether the streaming form can be taken there, too.
         PRECISIONS: that it can have, those that `auto` tries in their order; `float` is never tried.
     """
 
     SUMMARY: str
     MODEL: str
+    STREAMS: bool
     PRECISIONS: tuple[Precision, ...]
 
     def missing(self) -> str:

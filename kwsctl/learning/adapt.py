@@ -14,12 +14,13 @@ from torch import Tensor
 from kwsctl.bundle import Bundle
 from kwsctl.errors import InputError
 from kwsctl.learning import updating
-from kwsctl.learning.guard import Tolerances
+from kwsctl.learning.canary import Tolerances
 from kwsctl.learning.known import Gathered, Known, stacked
-from kwsctl.learning.pseudo_labels import Kept, Labelled, Verifier, Votes, trusted
+from kwsctl.learning.pseudo_labels import Kept, Labelled, Verifier, trusted
 from kwsctl.learning.segments import Segment, Segmenter
 from kwsctl.learning.surroundings import Room
 from kwsctl.learning.updating import Decided
+from kwsctl.learning.votes import Votes
 from kwsctl.streaming.ear import Ear, Heard
 
 UNLABELLED = 160

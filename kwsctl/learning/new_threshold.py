@@ -13,9 +13,9 @@ from torch import Tensor, nn
 
 from kwsctl.bundle import Bundle
 from kwsctl.features.augmentation import middle
-from kwsctl.learning import guard
 from kwsctl.learning.adapters._enrolment import embed, margins
 from kwsctl.learning.budget import threshold_for
+from kwsctl.learning.canary import RARER
 from kwsctl.learning.enrolment_trials import REARRANGED_EASE, passing, peaks, voice_of
 from kwsctl.learning.known import Gathered, Known
 from kwsctl.learning.promise import USUAL_SPREAD
@@ -51,7 +51,7 @@ def threshold_of(known: Known, bundle: Bundle, gathered: Gathered) -> float:
     mixed = held_out(known, "rearranged", known.mixed[1::2], None, bundle.n_frames)
     wanted = [_limit(known, bundle, stored, known.budget)]
     if len(gathered.positives) >= ENOUGH_CALLS:
-        rare = _limit(known, bundle, stored, known.budget / guard.RARER)
+        rare = _limit(known, bundle, stored, known.budget / RARER)
         wanted.append(min(rare, _needed(known, bundle, gathered)))
     wanted.append(_limit(known, bundle, mixed, min(1.0, REARRANGED_EASE * known.budget)))
     heard = gathered.negatives[HELD_BACK - 1 :: HELD_BACK]

@@ -11,7 +11,7 @@ import dataclasses
 import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, cast
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -23,37 +23,10 @@ from kwsctl.learning.adapters._enrolment import MILD, embed, margins
 from kwsctl.learning.enrolment_trials import margins_of, voice_of
 from kwsctl.learning.segments import MARGIN, Segment
 from kwsctl.learning.voice_fusion import VOICE_OFFSET, VOICE_WEIGHT
+from kwsctl.learning.votes import Decision, Votes
 from kwsctl.seeding import torch_generator
 
-Decision = Literal["positive", "negative", "abstain"]
 VARIATIONS = 6
-
-
-@dataclass(frozen=True)
-class Votes:
-    """Limits of the votes; margins are counted from the person's threshold.
-
-    Attributes:
-        high: margin from which the keyword's score speaks for a positive.
-        low: margin below which it speaks for a negative; between the two is the drop zone.
-        voice: share of the way from the usual stranger to the person that the voice must have gone.
-        joint: what margin and voice must reach together.
-        doubtful: how far below `low` a segment in the person's voice is still no negative.
-        enrolled: margin that the model before any pseudo-label must give a positive.
-        agreeing: windows around a segment that must be above `low`, too.
-        consistent: share of mild variations that must be above `high`.
-        alike: likeness of features from which a segment is a near-duplicate of one that is kept.
-    """
-
-    high: float = -1.0
-    low: float = -4.0
-    voice: float = 0.8
-    joint: float = 3.0
-    doubtful: float = 3.0
-    enrolled: float = -2.0
-    agreeing: int = 3
-    consistent: float = 0.8
-    alike: float = 0.985
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,7 +14,7 @@ from kwsctl import registry
 from kwsctl.bundle import Bundle, Delta
 from kwsctl.errors import ExtensionError
 from kwsctl.features.augmentation import augment, middle
-from kwsctl.learning import guard
+from kwsctl.learning import canary, guard
 from kwsctl.learning.adapters._enrolment import MILD, Enrolment, direction, embed
 from kwsctl.learning.enrolment_trials import (
     ADAPTERS,
@@ -58,9 +58,9 @@ class Decided:
 
     proposal: Proposal
     reason: str
-    before: guard.CanaryFigures
-    after: guard.CanaryFigures
-    first: guard.CanaryFigures
+    before: canary.CanaryFigures
+    after: canary.CanaryFigures
+    first: canary.CanaryFigures
 
 
 @dataclass(frozen=True, eq=False)
@@ -191,7 +191,7 @@ def decide(
     known: Known,
     gathered: Gathered,
     proposal: Proposal,
-    tolerances: guard.Tolerances,
+    tolerances: canary.Tolerances,
     first: Bundle,
 ) -> Decided:
     """Lets the guard decide.
@@ -206,15 +206,15 @@ def decide(
     Returns:
         What it said.
     """
-    canary = canary_of(known, gathered)
+    kept = canary_of(known, gathered)
     after = known.current if proposal.delta is None else known.current.with_delta(proposal.delta)
     scored = [
-        guard.figures(canary, bundle, known.keyword, threshold, known.base, known.embedded)
+        guard.figures(kept, bundle, known.keyword, threshold, known.base, known.embedded)
         for bundle, threshold in (
             (known.current, known.threshold), (after, proposal.threshold), (first, known.threshold),
         )
     ]  # fmt: skip
-    reason = guard.objection(scored[0], scored[1], known.budget, tolerances, scored[2])
+    reason = canary.objection(scored[0], scored[1], known.budget, tolerances, scored[2])
     return Decided(proposal, reason, *scored)
 
 

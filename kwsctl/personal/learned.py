@@ -10,9 +10,10 @@ from kwsctl.bundle import Bundle
 from kwsctl.errors import InputError, ProfileError
 from kwsctl.learning.budget import far_of
 from kwsctl.learning.known import Known
-from kwsctl.learning.pseudo_labels import Decision, Labelled
+from kwsctl.learning.pseudo_labels import Labelled
 from kwsctl.learning.segments import Segment
 from kwsctl.learning.stored_negatives import StoredNegatives
+from kwsctl.learning.votes import Decision
 from kwsctl.personal import profile, review
 from kwsctl.personal.enrolment import as_power
 from kwsctl.personal.person import Keyword, Profile

@@ -29,6 +29,10 @@ def export_table(found: Exported) -> RenderableType:
         "Cost",
         f"{found.macs:,} MACs a window, {found.activation_peak_bytes / 1024:.1f} KB of activations at once",
     )
+    if found.on_device is not None:
+        told = found.on_device
+        took = "no time told" if told.latency_us is None else f"{told.latency_us:,.0f} us a window"
+        table.add_row("On a device", f"{told.device}: {took} ({told.url})")
     contexts = {n: size for n, size in found.files.items() if n.startswith("context.")}
     for name, size in found.files.items():
         if name.startswith(("model", "stream.")) and name not in contexts:

@@ -78,6 +78,43 @@ def test_a_wrong_chip_or_target_is_told_at_once(tmp_path: Path, capsys: pytest.C
     assert not (tmp_path / "out").exists()
 
 
+def test_profiling_on_a_device_needs_consent(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    asked = ("--profile-on-device", "Samsung Galaxy S24", "--out", tmp_path / "out")
+    code, _, stderr = run(capsys, "export", "--target", "snapdragon", *asked)
+    assert code == 2
+    assert "--consent-to-upload" in stderr
+    code, _, stderr = run(capsys, "export", "--target", "onnx", *asked)
+    assert code == 2
+    assert "--target snapdragon" in stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_data_with_one_split_has_nothing_to_calibrate_with(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clips = toy_people.write(tmp_path / "clips", toy_people.WORDS[0], 21, 3)
+    rows = [f"clips/{clip.name},{toy_people.WORDS[0]},x,test" for clip in clips]
+    (tmp_path / "data.csv").write_text("\n".join(["path,label,speaker,split", *rows]) + "\n")
+    given = ("--model", model, "--data", tmp_path / "data.csv", "--out", tmp_path / "out")
+    code, _, stderr = run(capsys, "export", "--target", "onnx", *given, "--home", tmp_path / "home")
+    assert code == 2
+    assert "nothing is left to calibrate with" in stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_doctor_tells_the_licence_and_the_state_of_each_extra(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, stdout, _ = run(capsys, "doctor", "--json", "--home", tmp_path)
+    assert code == 0
+    known = {one["name"]: one for one in json.loads(stdout)["findings"]}
+    assert "Qualcomm AI Stack License" in known["onnxruntime-qnn"]["detail"]
+    assert "biometrics" in known["onnxruntime-qnn"]["detail"]
+    for name in ("executorch", "litert", "qai-hub"):
+        assert known[name]["state"] in ("works", "optional")
+        assert known[name]["state"] == "works" or "install" in known[name]["remedy"]
+
+
 def test_a_damaged_package_is_refused_by_evaluate(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = Path(shutil.copytree(keyword_package().folder, tmp_path / "package"))
     (folder / "model.onnx").write_bytes(b"")

@@ -9,22 +9,27 @@ import numpy as np
 import pytest
 
 from kwsctl import registry
-from kwsctl.export import graphs
+from kwsctl.export import elsewhere, graphs
 from kwsctl.export.htp_safe import htp_safe
 from kwsctl.export.running import cpu_session, run_windows
 from kwsctl.export.target import TARGETS, Target
 from tests.export.exported import some, untrained, windows
 
-NAMES = registry.names(TARGETS)
+APART = tuple(elsewhere.EXTRAS)  # need environments of their own, which are large
+NAMES = [
+    pytest.param(n, marks=pytest.mark.converters) if n in (*APART, "esphome") else n
+    for n in registry.names(TARGETS)
+]
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", registry.names(TARGETS))
 def test_a_target_says_what_it_is_for(name: str) -> None:
     target = cast(Target, registry.load(TARGETS, name))
     assert len(target.SUMMARY) > 20
     assert target.MODEL
     assert isinstance(target.missing(), str)
     assert "w8a8" in target.PRECISIONS
+    assert isinstance(target.STREAMS, bool)
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -12,17 +12,24 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 
 from kwsctl.errors import InputError
 from kwsctl.evaluation.scoring import score_clips
 from kwsctl.export import enrolment, package, packaged, takes
 from kwsctl.export.enrolment import Enrolled, PackageEnrollOptions, enroll
+from kwsctl.export.package import Package
 from kwsctl.export.runtime import Runtime
 from kwsctl.learning import enrolment_trials
 from tests import toy_people
 from tests.export.exported import encoder_package, keyword_package
 
 WORD, PERSON, FAR = "147", 21, 0.2  # tones in another order are as like as words are to each other
+
+
+def own_package(tmp_path: Path) -> Package:
+    """A copy of the package of the encoder, to be learned on."""
+    return package.read(Path(shutil.copytree(encoder_package().folder, tmp_path / "package")))
 
 
 def enrolled(tmp_path: Path, **options: object) -> Enrolled:
@@ -99,7 +106,7 @@ def test_what_a_package_cannot_do_is_told(tmp_path: Path) -> None:
         enroll(runtime, "_unknown_", used, None, "ana", PackageEnrollOptions())
 
 
-ENROLL = "from kwsctl.cli.app import main; main({arguments!r})"
+RUN = "from kwsctl.cli.app import main; main({arguments!r})"
 WITHOUT = """
 import sys
 class Nowhere:
@@ -113,20 +120,43 @@ sys.meta_path.insert(0, Nowhere())
 def arguments(folder: Path, clips: list[Path], keyword: str) -> list[str]:
     return [
         "enroll", *map(str, clips), "--user", "ana", "--keyword", keyword, "--model", str(folder), "--json",
-        "--far", "0.01",
+        "--far", str(FAR),
     ]  # fmt: skip
+
+
+def adapt_arguments(folder: Path, stream: Path) -> list[str]:
+    return [
+        "adapt", "--stream", str(stream), "--user", "ana", "--model", str(folder), "--method", "forward",
+        "--set", "votes.joint=0", "--json",
+    ]  # fmt: skip
+
+
+def stream_of(path: Path, speaker: int = PERSON, calls: int = 8, noise: float = 0.003) -> Path:
+    """A recording in which a person says the word, and other words in between."""
+    draw, rate = np.random.default_rng(5), toy_people.SPEC.sample_rate_hz
+    parts = [np.zeros(rate)]
+    for take in range(calls):
+        for word in (WORD, ("416", "520", "063")[take % 3]):
+            parts += [toy_people.say(word, speaker, 500 + take), np.zeros(rate)]
+    samples = np.concatenate(parts)
+    soundfile.write(path, (samples + noise * draw.normal(size=len(samples))).astype(np.float32), rate)
+    return path
 
 
 def test_the_command_runs_where_torch_cannot_be_imported(tmp_path: Path) -> None:
     folder = Path(shutil.copytree(encoder_package().folder, tmp_path / "package"))
     clips = toy_people.write(tmp_path, WORD, PERSON, 3)
-    code = WITHOUT + ENROLL.format(arguments=arguments(folder, clips, WORD))
+    code = WITHOUT + RUN.format(arguments=arguments(folder, clips, WORD))
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     facts = json.loads(done.stdout)
     assert (facts["keyword"], len(facts["clips_used"])) == (WORD, 3)
     assert package.read(folder)  # what people learn does not spoil the package
     assert (folder / "personal" / "ana.person").is_file()
+    code = WITHOUT + RUN.format(arguments=adapt_arguments(folder, stream_of(tmp_path / "day.wav")))
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["updates"] >= 1, done.stdout
 
 
 @pytest.mark.slow
@@ -152,8 +182,12 @@ def test_the_command_runs_in_an_environment_without_torch(tmp_path: Path) -> Non
         subprocess.run([pip, *command], check=True)
     folder = Path(shutil.copytree(encoder_package().folder, tmp_path / "package"))
     clips = toy_people.write(tmp_path, WORD, PERSON, 3)
-    code = ENROLL.format(arguments=arguments(folder, clips, WORD))
+    code = RUN.format(arguments=arguments(folder, clips, WORD))
     done = subprocess.run([python, "-c", code], capture_output=True, text=True, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["keyword"] == WORD
+    code = RUN.format(arguments=adapt_arguments(folder, stream_of(tmp_path / "day.wav")))
+    done = subprocess.run([python, "-c", code], capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["updates"] >= 1, done.stdout
     assert subprocess.run([python, "-c", "import torch"], capture_output=True).returncode != 0

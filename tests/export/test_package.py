@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from kwsctl.errors import BundleError, InputError, ParityError
 from kwsctl.export import heard, package
 from kwsctl.export.heard import Heard
+from kwsctl.export.runtime import Runtime
 from kwsctl.export.targets import onnx as onnx_target
 from tests import toy_people
 from tests.export.exported import exported, keyword_material, keyword_package, windows
@@ -137,3 +140,35 @@ def test_a_split_without_clips_is_told_with_those_that_have_some() -> None:
 
     with pytest.raises(InputError, match=r"no clips in split 'test'.*train"):
         heard.from_store(toy_people.keyword_model(), store, "test", np.random.default_rng(0))
+
+
+def test_a_head_of_other_labels_is_told(copied: Path) -> None:
+    opened = package.read(copied)
+    fewer = dataclasses.replace(opened.manifest, labels=opened.manifest.labels[:-1])
+    package.write_manifest(copied, fewer)
+    with pytest.raises(BundleError, match=rf"{len(fewer.labels) + 1} rows .* {len(fewer.labels)} labels"):
+        Runtime(package.read(copied)).head()
+
+
+def test_enrolled_clips_calibrate_too_and_are_no_words_to_compare_with() -> None:
+    frames = toy_people.SPEC.frames(1.0)
+    replay = {"iftah": torch.full((2, 40, frames + 16), 1.5, dtype=torch.float16)}
+    own = heard.of_person("ana", replay, frames)
+    assert own is not None
+    assert (own.features.shape, own.speakers) == ((2, 40, frames), ("ana", "ana"))
+    found = heard.for_calibration(keyword_material().calibration, own)
+    assert len(found) == len(keyword_material().calibration) + 2
+    assert found.labels[:2] == ("_unknown_", "_unknown_")
+    assert "2 enrolled clips of ana" in found.origin
+    assert heard.of_person("bea", {}, frames) is None
+
+
+def test_the_report_has_every_label_speaker_and_size() -> None:
+    report = json.loads((keyword_package().folder / "export_report.json").read_text())
+    found = report["parity"]["cpu"]
+    assert set(found["by_label"]) <= set(toy_people.WORDS)
+    assert sum(one["n"] for one in found["by_speaker"].values()) == found["n"]
+    assert set(next(iter(found["by_label"].values()))) == {"n", "float", "accuracy"}
+    assert found["detection"][0] >= 0
+    assert report["sizes"]["model.onnx"] == (keyword_package().folder / "model.onnx").stat().st_size
+    assert {"macs", "activation_peak_bytes", "calibration", "fine_tuning"} <= set(report)

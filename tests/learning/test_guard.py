@@ -7,7 +7,8 @@ import dataclasses
 import pytest
 import torch
 
-from kwsctl.learning.guard import CanaryFigures, Tolerances, objection, told_right
+from kwsctl.learning.canary import CanaryFigures, Tolerances, objection
+from kwsctl.learning.guard import told_right
 
 GOOD = CanaryFigures(calls=0.9, heard=0.8, expected=0.9, false_alarms=0.004, global_task=0.9, drift=0.01)
 

@@ -13,8 +13,9 @@ from kwsctl.features.augmentation import middle
 from kwsctl.learning.adapters._enrolment import direction
 from kwsctl.learning.enroll import enroll
 from kwsctl.learning.enrolment_trials import EnrollOptions, margins_of, voice_of
-from kwsctl.learning.pseudo_labels import Kept, Labelled, Verifier, Votes, trusted
+from kwsctl.learning.pseudo_labels import Kept, Labelled, Verifier, trusted
 from kwsctl.learning.segments import Segment
+from kwsctl.learning.votes import Votes
 from tests import toy_people
 from tests.toy_people import WORDS
 

@@ -11,9 +11,9 @@ from kwsctl import registry
 from kwsctl.bundle import Delta
 from kwsctl.errors import ExtensionError
 from kwsctl.learning import updating
+from kwsctl.learning.canary import Tolerances
 from kwsctl.learning.enroll import enroll
 from kwsctl.learning.enrolment_trials import EnrollOptions
-from kwsctl.learning.guard import Tolerances
 from kwsctl.learning.known import Gathered, Known
 from kwsctl.learning.surroundings import CHUNK_FRAMES, Room, in_room, to_level
 from kwsctl.learning.updating import Proposal

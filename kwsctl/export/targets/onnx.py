@@ -14,6 +14,7 @@ from kwsctl.export.target import Extras, Request
 
 SUMMARY = "ONNX Runtime on a CPU: float, or quantized to 8-bit weights with 8- or 16-bit activations"
 MODEL = "model.onnx"
+STREAMS = True
 PRECISIONS: tuple[Precision, ...] = ("w8a8", "w8a16", "mixed", "float")
 TOLERANCE = 1e-4
 """Largest difference of the float graph's embedding from torch's."""

@@ -8,6 +8,7 @@ a CPU, is compared first; then the form that ships.
 from __future__ import annotations
 
 import functools
+import json
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -18,6 +19,7 @@ import onnx
 from kwsctl.errors import ParityError
 from kwsctl.export import htp
 from kwsctl.export.chips import of_arch
+from kwsctl.export.device_files import write_device_files
 from kwsctl.export.parity import agreement, distance
 from kwsctl.export.quantization import Feed, Precision, quantized
 from kwsctl.export.running import Runner, cpu_session, run_windows
@@ -25,6 +27,7 @@ from kwsctl.export.target import Extras, Request
 
 SUMMARY = "Qualcomm's HTP: a quantized graph, context binaries per chip, and a .dlc"
 MODEL = "model.qdq.onnx"
+STREAMS = True
 PRECISIONS: tuple[Precision, ...] = ("w8a8", "w8a16", "mixed")
 EMULATED = (75, 69)
 """Generations of the HTP that a model is run on; 73 to 81 give the same numbers, 68 and 69 others."""
@@ -119,7 +122,7 @@ def verify(request: Request, model: Path) -> Mapping[str, Any]:
 
 
 def extras(request: Request, model: Path, folder: Path) -> Extras:
-    """Compiles the model for each chip, and writes the container and the trace of operators.
+    """Compiles the model for each chip, and writes the container, the trace of operators and device files.
 
     Args:
         request: what is exported.
@@ -132,6 +135,7 @@ def extras(request: Request, model: Path, folder: Path) -> Extras:
     Raises:
         DeviceError: a node is not on the HTP, or the graph does not compile.
     """
+    write_device_files(folder, MODEL, request.chips)
     if missing():
         return Extras(
             "numerically verified on the CPU only, not on Qualcomm's emulator; device latency and power not "
@@ -152,13 +156,27 @@ def extras(request: Request, model: Path, folder: Path) -> Extras:
     at = request.chips[0] if request.chips else of_arch(STRUCTURE_ARCH)
     htp.write_dlc(model, folder / "model.dlc", at)
     htp.write_op_trace(model, folder / "qnn_op_trace.json", at)
+    trace = op_trace(folder / "qnn_op_trace.json")
     placed = htp.placement(htp.session(model, of_arch(STRUCTURE_ARCH)))
     return Extras(
         htp.WORDING,
         (),
         {"placement": placed, "contexts": contexts, "dlc_bytes": (folder / "model.dlc").stat().st_size,
-         "onnxruntime_qnn": htp.sdk_version()},
+         "onnxruntime_qnn": htp.sdk_version(), "op_trace": trace},
     )  # fmt: skip
+
+
+def op_trace(path: Path) -> dict[str, Any]:
+    """Sums a trace of operators up.
+
+    Args:
+        path: what Qualcomm's libraries wrote.
+
+    Returns:
+        How many of ONNX's operators became how many of Qualcomm's, and which could not.
+    """
+    found = json.loads(path.read_text(encoding="utf-8"))
+    return {"summary": found.get("summary", {}), "unsupported": found.get("unsupported_nodes", [])}
 
 
 def _both(request: Request, model: Path, at: Any) -> tuple[Any, Any]:

@@ -1,0 +1,1 @@
+"""Programs that run in the environments of heavy extras; they import nothing of kwsctl."""

@@ -1,0 +1,35 @@
+"""Limits of the votes on segments that nobody labelled, with torch and without."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Decision = Literal["positive", "negative", "abstain"]
+
+
+@dataclass(frozen=True)
+class Votes:
+    """Limits of the votes; margins are counted from the person's threshold.
+
+    Attributes:
+        high: margin from which the keyword's score speaks for a positive.
+        low: margin below which it speaks for a negative; between the two is the drop zone.
+        voice: share of the way from the usual stranger to the person that the voice must have gone.
+        joint: what margin and voice must reach together.
+        doubtful: how far below `low` a segment in the person's voice is still no negative.
+        enrolled: margin that the model before any pseudo-label must give a positive.
+        agreeing: windows around a segment that must be above `low`, too.
+        consistent: share of mild variations that must be above `high`.
+        alike: likeness of features from which a segment is a near-duplicate of one that is kept.
+    """
+
+    high: float = -1.0
+    low: float = -4.0
+    voice: float = 0.8
+    joint: float = 3.0
+    doubtful: float = 3.0
+    enrolled: float = -2.0
+    agreeing: int = 3
+    consistent: float = 0.8
+    alike: float = 0.985

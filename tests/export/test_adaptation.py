@@ -1,0 +1,97 @@
+"""A person's keyword learns from a stream on a package, and what is not theirs is left alone."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from kwsctl.errors import InputError
+from kwsctl.export import package, personal, takes
+from kwsctl.export.adaptation import HELD_BACK, PackageAdaptation, PackageAdaptOptions
+from kwsctl.export.enrolment import PackageEnrollOptions, enroll
+from kwsctl.export.package import Package
+from kwsctl.export.runtime import Runtime
+from kwsctl.export.votes import USUAL_OWN
+from kwsctl.learning import updating
+from kwsctl.learning.votes import Votes
+from kwsctl.streaming.sources import sources
+from tests import toy_people
+from tests.export.test_enrolment import FAR, PERSON, WORD, own_package, stream_of
+
+RATE = toy_people.SPEC.sample_rate_hz
+
+
+def opened(tmp_path: Path, **options: object) -> tuple[Package, Runtime]:
+    """A package that somebody is enrolled in."""
+    packaged = own_package(tmp_path)
+    runtime = Runtime(packaged)
+    used, _ = takes.read(toy_people.write(tmp_path, WORD, PERSON, 3), runtime)
+    chosen = PackageEnrollOptions(**{"far": FAR, "method": "prototype", **options})  # type: ignore[arg-type]
+    personal.write_part(packaged, enroll(runtime, WORD, used, None, "ana", chosen).part)
+    return packaged, runtime
+
+
+def adapted(packaged: Package, runtime: Runtime, path: Path, **options: object) -> object:
+    # All voices of tones are alike, so that the voice decides alone and not together with the word.
+    asked = PackageAdaptOptions(**{"votes": Votes(joint=0.0), **options})  # type: ignore[arg-type]
+    run = PackageAdaptation(runtime, personal.read_part(packaged, "ana"), None, asked)
+    return run.run(sources(str(path), RATE, None, identify=True))  # type: ignore[arg-type]
+
+
+def test_constants_are_those_of_adaptation_on_a_bundle() -> None:
+    assert (HELD_BACK, USUAL_OWN) == (updating.HELD_BACK, updating.USUAL_OWN)
+
+
+def test_calls_are_learned_from_once_and_the_row_moves(tmp_path: Path) -> None:
+    packaged, runtime = opened(tmp_path)
+    before = personal.read_part(packaged, "ana")
+    path = stream_of(tmp_path / "day.wav", PERSON)
+    found = adapted(packaged, runtime, path)
+    after = personal.read_part(packaged, "ana")
+    assert found.positives >= 5  # type: ignore[attr-defined]
+    assert found.updates >= 1  # type: ignore[attr-defined]
+    assert not np.array_equal(before.head.weight, after.head.weight)
+    assert after.head.labels == before.head.labels
+    assert after.updates[0]["method"] == "forward"
+    assert package.read(packaged.folder)  # what is learned does not spoil the package
+    again = adapted(packaged, runtime, path)
+    assert (again.positives, again.updates) == (0, 0)  # type: ignore[attr-defined]
+
+
+def test_a_stranger_teaches_nothing(tmp_path: Path) -> None:
+    packaged, runtime = opened(tmp_path, policy="only")
+    before = personal.read_part(packaged, "ana")
+    found = adapted(packaged, runtime, stream_of(tmp_path / "guest.wav", 23))
+    assert found.positives == 0  # type: ignore[attr-defined]
+    assert np.array_equal(before.head.weight, personal.read_part(packaged, "ana").head.weight)
+
+
+def test_an_update_that_loses_calls_is_rolled_back(tmp_path: Path) -> None:
+    packaged, runtime = opened(tmp_path)
+    kept = (packaged.folder / "personal" / "ana.person").read_bytes()
+    strict = dataclasses.replace(PackageAdaptOptions().tolerances, calls=-1.0)
+    found = adapted(packaged, runtime, stream_of(tmp_path / "day.wav", PERSON, 4), tolerances=strict)
+    assert found.rolled_back  # type: ignore[attr-defined]
+    assert not found.updates  # type: ignore[attr-defined]
+    assert (packaged.folder / "personal" / "ana.person").read_bytes() == kept
+
+
+def test_the_threshold_alone_can_move(tmp_path: Path) -> None:
+    packaged, runtime = opened(tmp_path)
+    before = personal.read_part(packaged, "ana")
+    adapted(packaged, runtime, stream_of(tmp_path / "day.wav", PERSON, 3), method="threshold")
+    assert np.array_equal(before.head.weight, personal.read_part(packaged, "ana").head.weight)
+
+
+def test_what_changes_the_backbone_is_refused() -> None:
+    with pytest.raises(InputError, match="'lora' cannot learn on an exported package"):
+        PackageAdaptOptions(method="lora")
+
+
+def test_a_keyword_that_is_not_there_is_told(tmp_path: Path) -> None:
+    packaged, runtime = opened(tmp_path)
+    with pytest.raises(InputError, match="no keyword 'xyz'"):
+        PackageAdaptation(runtime, personal.read_part(packaged, "ana"), "xyz", PackageAdaptOptions())
