@@ -44,6 +44,7 @@ def adapt_command(
     model: Annotated[
         Path | None, typer.Option("--model", help="The bundle that the profile was made on.")
     ] = None,
+    precision: parameters.Precision = None,
     passphrase: secrets.Passphrase = False,
     key_file: secrets.KeyFile = None,
     config: parameters.Config = None,
@@ -66,7 +67,9 @@ def adapt_command(
 
     if max_hours is not None and not max_hours > 0:
         raise InputError(f"--max-hours {max_hours:g} is no time.", "Give more than 0.")
-    flags = {"method": method, "ask": ask, "environment": environment, "seed": seed}
+    flags = {
+        "method": method, "ask": ask, "environment": environment, "precision": precision, "seed": seed,
+    }  # fmt: skip
     options = resolve(AdaptOptions, file=config, assignments=assignments or (), flags=flags)
     folder = home_folder(home)
     key = secrets.resolve_key(passphrase, key_file)

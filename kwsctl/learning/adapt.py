@@ -14,8 +14,10 @@ from torch import Tensor
 from kwsctl.bundle import Bundle
 from kwsctl.errors import InputError
 from kwsctl.learning import updating
+from kwsctl.learning.enrolment_cost import check_tunes
 from kwsctl.learning.guard import Tolerances
 from kwsctl.learning.known import Gathered, Known, stacked
+from kwsctl.learning.precision import FULL, Quantization
 from kwsctl.learning.pseudo_labels import Kept, Labelled, Verifier, Votes, trusted
 from kwsctl.learning.segments import Segment, Segmenter
 from kwsctl.learning.surroundings import Room
@@ -41,6 +43,8 @@ class AdaptOptions:
         guarded: let the guard roll updates back; off only to show what it is for.
         votes: limits of the votes.
         tolerances: what an update may cost.
+        precision: of methods that tune the network, such as `w8a8g8`.
+        quantization: how numbers are put on grids, where there is a precision.
         seed: of everything random.
     """
 
@@ -53,9 +57,12 @@ class AdaptOptions:
     guarded: bool = True
     votes: Votes = field(default_factory=Votes)
     tolerances: Tolerances = field(default_factory=Tolerances)
+    precision: str = FULL
+    quantization: Quantization = field(default_factory=Quantization)
     seed: int = 0
 
     def __post_init__(self) -> None:
+        check_tunes(self.method, self.precision)
         if self.every < 1 or self.most < self.every:
             raise InputError(
                 f"Updates every {self.every} positives of at most {self.most} cannot be.",
@@ -195,9 +202,12 @@ class Learner:
         """Tries an update, and takes it if the guard has no objection."""
         self._fresh = 0
         gathered = self.gathered()
-        proposal = updating.propose(self.known, gathered, self._options.method)
-        decided = updating.decide(self.known, gathered, proposal, self._options.tolerances, self._first[0])
-        if not self._options.guarded:
+        options = self._options
+        proposal = updating.propose(
+            self.known, gathered, options.method, options.precision, options.quantization
+        )
+        decided = updating.decide(self.known, gathered, proposal, options.tolerances, self._first[0])
+        if not options.guarded:
             decided = dataclasses.replace(decided, reason="")
         self.tally.rolled_back += bool(decided.reason)
         self.tally.updates += not decided.reason

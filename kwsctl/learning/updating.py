@@ -26,12 +26,13 @@ from kwsctl.learning.enrolment_trials import (
     voice_of,
 )
 from kwsctl.learning.known import Gathered, Known
+from kwsctl.learning.precision import FULL, Quantization
 from kwsctl.learning.surroundings import in_room
 from kwsctl.learning.voice_fusion import fused
 from kwsctl.seeding import torch_generator
 
 FORWARD = "kwsctl.learning.forward"
-DEEP = ("bias", "lora", "full", "ewc")
+DEEP = ("bias", "lora", "full", "ewc", "shift", "sparse")
 """Adapters that change the trunk, and are taught by the global model."""
 ROOM_COPIES = 3
 ENOUGH_HEARD = 30
@@ -128,13 +129,21 @@ def material_of(known: Known, gathered: Gathered, *, teach: bool) -> Material:
     return Material(task, known, middle(gathered.unlabelled, n_frames))
 
 
-def propose(known: Known, gathered: Gathered, method: str) -> Proposal:
+def propose(
+    known: Known,
+    gathered: Gathered,
+    method: str,
+    precision: str = FULL,
+    quantization: Quantization | None = None,
+) -> Proposal:
     """Lets a method learn, and chooses the threshold anew.
 
     Args:
         known: the person.
         gathered: from the stream.
         method: an adapter of enrolment, a file in `learning/forward/`, or `threshold`.
+        precision: of an adapter that tunes the network.
+        quantization: how numbers are put on grids.
 
     Returns:
         What to change.
@@ -144,13 +153,15 @@ def propose(known: Known, gathered: Gathered, method: str) -> Proposal:
     """
     delta = None
     if method != "threshold":
-        delta = _learned(known, gathered, method)
+        delta = _learned(known, gathered, method, precision, quantization or Quantization())
     bundle = known.current if delta is None else known.current.with_delta(delta)
     with torch.no_grad():
         return Proposal(delta, threshold_of(known, bundle, gathered))
 
 
-def _learned(known: Known, gathered: Gathered, method: str) -> Delta | None:
+def _learned(
+    known: Known, gathered: Gathered, method: str, precision: str, quantization: Quantization
+) -> Delta | None:
     if method in registry.names(FORWARD):
         with torch.no_grad():
             chosen = cast(ForwardMethod, registry.load(FORWARD, method))
@@ -161,6 +172,7 @@ def _learned(known: Known, gathered: Gathered, method: str) -> Delta | None:
             f"No method named {method!r}.", f"{registry.did_you_mean(method, both)}Known: {', '.join(both)}."
         )
     task = material_of(known, gathered, teach=method in DEEP).task
+    task = task.in_precision(precision, quantization)
     return cast(Delta, registry.load(ADAPTERS, method).learn(task))
 
 
