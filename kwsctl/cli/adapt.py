@@ -52,6 +52,7 @@ def adapt_command(
             help="The bundle that the profile was made on, or the folder of an exported package (no torch).",
         ),
     ] = None,
+    precision: parameters.Precision = None,
     passphrase: secrets.Passphrase = False,
     key_file: secrets.KeyFile = None,
     config: parameters.Config = None,
@@ -84,6 +85,7 @@ def adapt_command(
     from kwsctl.personal import profile as profiles
     from kwsctl.personal.adaptation import Adaptation
 
+    flags["precision"] = precision
     options = resolve(AdaptOptions, file=config, assignments=assignments or (), flags=flags)
     folder = home_folder(home)
     key = secrets.resolve_key(passphrase, key_file)

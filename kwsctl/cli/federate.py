@@ -28,6 +28,7 @@ def federate_command(
     aggregator: Annotated[
         str | None, typer.Option(help="A file in federated/aggregators/. [fedadam]")
     ] = None,
+    precision: parameters.Precision = None,
     out: Annotated[Path | None, typer.Option(help="Bundle to write.", show_default="in the home")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Insist on going on from a checkpoint.")] = False,
     engine: Annotated[
@@ -55,7 +56,9 @@ def federate_command(
     from kwsctl.options import resolve
     from kwsctl.report.federate_table import federate_table
 
-    flags: dict[str, Any] = {"rounds": rounds, "part": part, "aggregator": aggregator}
+    flags: dict[str, Any] = {
+        "rounds": rounds, "part": part, "aggregator": aggregator, "precision": precision,
+    }  # fmt: skip
     options = resolve(FederateOptions, file=config, assignments=assignments or (), flags=flags)
     play = engine_named(engine)
     if not data:

@@ -154,7 +154,7 @@ def _learn(
         wide = torch.zeros(len(corrections), len(session.shared))
         wide[:, session.shared] = corrections
         corrections = wide
-    if session.on_embeddings and plans:
+    if session.together and plans:
         return learn_heads(
             session.resident.task, starts, session.n_labels, plans, session.inputs, session.work, corrections
         )

@@ -20,8 +20,9 @@ from kwsctl.bundle import Bundle, Task
 from kwsctl.errors import InputError
 from kwsctl.federated.layout import Layout, layout_of
 from kwsctl.federated.lessons import Inputs, Lesson
-from kwsctl.learning import losses
+from kwsctl.learning import losses, quantized
 from kwsctl.learning.loop import Batch, EpochFacts, Judge, Judged, fit
+from kwsctl.learning.precision import FULL, Quantization, bits_of
 from kwsctl.learning.schedule import constant
 
 Part = Literal["full", "head", "vectors"]
@@ -109,9 +110,19 @@ class Resident:
         base: where it comes from.
         part: what is trained.
         on_embeddings: inputs are cached embeddings; for the part `head` only.
+        precision: that clients learn with.
+        quantization: how their numbers are put on grids.
     """
 
-    def __init__(self, base: Bundle, part: Part, *, on_embeddings: bool = False) -> None:
+    def __init__(
+        self,
+        base: Bundle,
+        part: Part,
+        *,
+        on_embeddings: bool = False,
+        precision: str = FULL,
+        quantization: Quantization | None = None,
+    ) -> None:
         if on_embeddings and part != "head":
             raise InputError(f"Cached embeddings cannot train the part {part!r}.", "Use part=head.")
         network = base.model()
@@ -124,6 +135,8 @@ class Resident:
         self.layout: Layout = layout_of(self._weights)
         has_batch_norm = any(isinstance(m, nn.BatchNorm1d | nn.BatchNorm2d) for m in network.modules())
         self._trained = _Steady(self.network) if has_batch_norm or on_embeddings else self.network
+        if bits := bits_of(precision):
+            quantized.quantize(self.network, bits, quantization or Quantization())
 
     def load(self, vector: Tensor) -> None:
         """Puts weights [P] in."""
@@ -136,10 +149,10 @@ class Resident:
         return self.layout.vector(self._weights)
 
     def logits(self, vector: Tensor, inputs: Tensor) -> Tensor:
-        """Gives what weights [P] say of inputs [B, ...], without gradients."""
+        """Gives what weights [P] say of inputs [B, ...], in full precision and without gradients."""
         self.load(vector)
         self.network.eval()
-        with torch.no_grad():
+        with torch.no_grad(), quantized.resting(self.network):
             return cast(Tensor, self.network(inputs)).float()
 
     def learn(
@@ -160,6 +173,9 @@ class Resident:
         self.load(start)
         weights = [self._weights[name] for name in self.layout.names]
         facts: list[EpochFacts] = []
+        optimizer = SGD(weights, lr=work.rate)
+        judge = _judge(self.task, work, weights, start, correction)
+        self._calibrate(plan, inputs, judge)
 
         def note(found: EpochFacts) -> bool:
             facts.append(found)
@@ -168,14 +184,28 @@ class Resident:
         fit(
             self._trained,
             lambda _epoch: _batches(plan, inputs),
-            _judge(self.task, work, weights, start, correction),
-            SGD(weights, lr=work.rate),
+            judge,
+            optimizer,
             epochs=1,
             steps_per_epoch=len(plan.batches),
             learning_rate=constant(work.rate),
             on_epoch=note,
         )
         return Learned(self.vector(), len(plan.batches), facts[0].loss)
+
+    def _calibrate(self, plan: Lesson, inputs: Inputs, judge: Judge) -> None:
+        """Lets a quantized network see a client's first batch, for the ranges that it begins with.
+
+        Ranges and random numbers are those of this client in this round alone, whoever was here before.
+        """
+        if not quantized.layers_of(self.network):
+            return
+        state = plan.augmentation.get_state()
+        quantized.begin_anew(self.network, plan.augmentation.initial_seed())
+        batch = next(_batches(plan, inputs))
+        plan.augmentation.set_state(state)
+        with quantized.calibrating(self.network):
+            judge(self._trained.train()(batch.features), batch).loss.backward()  # type: ignore[no-untyped-call]
 
 
 def head_part(names: tuple[str, ...], pattern: str) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ from kwsctl.federated.anomaly import Watch
 from kwsctl.federated.attendance import Attendance
 from kwsctl.federated.clients import Population
 from kwsctl.federated.privacy import Privacy
+from kwsctl.learning.precision import FULL, Quantization, bits_of
 
 
 @dataclass(frozen=True)
@@ -93,6 +94,8 @@ class FederateOptions:
         secure: secure aggregation.
         watch: anomalies.
         evaluate_every: rounds from one evaluation on held-out speakers to the next.
+        precision: that clients learn with, such as `w8a8g8`; what they send is `uplink`'s affair.
+        quantization: how their numbers are put on grids.
     """
 
     rounds: int = 50
@@ -118,8 +121,15 @@ class FederateOptions:
     secure: Secure = field(default_factory=Secure)
     watch: Watch = field(default_factory=Watch)
     evaluate_every: int = 5
+    precision: str = FULL
+    quantization: Quantization = field(default_factory=Quantization)
 
     def __post_init__(self) -> None:
+        if bits_of(self.precision) and self.quantization.storage == "integer":
+            raise InputError(
+                "Shared weights are the mean of many changes, and lie on no grid.",
+                "Use quantization.storage=float.",
+            )
         for name in ("rounds", "evaluate_every"):
             if getattr(self, name) < 1:
                 raise InputError(f"{name} = {getattr(self, name)} does nothing.", "Use at least 1.")

@@ -24,6 +24,7 @@ from kwsctl.federated.layout import Layout
 from kwsctl.federated.lessons import Inputs
 from kwsctl.federated.local import LocalWork, Resident, head_part
 from kwsctl.federated.options import FederateOptions
+from kwsctl.learning.precision import FULL
 from kwsctl.options import from_mapping, to_mapping
 
 AGGREGATORS = "kwsctl.federated.aggregators"
@@ -78,6 +79,11 @@ class Session:
     def on_embeddings(self) -> bool:
         """Whether heads are trained on cached embeddings, many at once."""
         return self.options.part == "head" and self.options.cached
+
+    @property
+    def together(self) -> bool:
+        """Whether clients learn at once, in full precision; else one after the other."""
+        return self.on_embeddings and self.options.precision == FULL
 
     @property
     def n_labels(self) -> int:
@@ -143,7 +149,13 @@ def open_session(
         InputError: options that contradict each other, or a pattern that leaves nothing to share.
         ExtensionError: no such aggregator, compressor or attack.
     """
-    resident = Resident(base, options.part, on_embeddings=options.part == "head" and options.cached)
+    resident = Resident(
+        base,
+        options.part,
+        on_embeddings=options.part == "head" and options.cached,
+        precision=options.precision,
+        quantization=options.quantization,
+    )
     own = head_part(resident.layout.names, options.personal) if options.personal else ()
     shared = Layout(tuple((name, shape) for name, shape in resident.layout.shapes if name not in own))
     if not shared.shapes or (options.personal and not own):

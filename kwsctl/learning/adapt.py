@@ -15,7 +15,9 @@ from kwsctl.bundle import Bundle
 from kwsctl.errors import InputError
 from kwsctl.learning import updating
 from kwsctl.learning.canary import Tolerances
+from kwsctl.learning.enrolment_cost import check_tunes
 from kwsctl.learning.known import Gathered, Known, stacked
+from kwsctl.learning.precision import FULL, Quantization
 from kwsctl.learning.pseudo_labels import Kept, Labelled, Verifier, trusted
 from kwsctl.learning.segments import Segment, Segmenter
 from kwsctl.learning.surroundings import Room
@@ -44,6 +46,8 @@ class AdaptOptions:
         guarded: let the guard roll updates back; off only to show what it is for.
         votes: limits of the votes.
         tolerances: what an update may cost.
+        precision: of methods that tune the network, such as `w8a8g8`.
+        quantization: how numbers are put on grids, where there is a precision.
         seed: of everything random.
     """
 
@@ -56,9 +60,12 @@ class AdaptOptions:
     guarded: bool = True
     votes: Votes = field(default_factory=Votes)
     tolerances: Tolerances = field(default_factory=Tolerances)
+    precision: str = FULL
+    quantization: Quantization = field(default_factory=Quantization)
     seed: int = 0
 
     def __post_init__(self) -> None:
+        check_tunes(self.method, self.precision)
         if self.every < 1 or self.most < self.every:
             raise InputError(
                 f"Updates every {self.every} positives of at most {self.most} cannot be.",
@@ -221,9 +228,10 @@ class Learner:
         return decided
 
     def _tried(self, gathered: Gathered, method: str) -> Decided:
-        proposal = updating.propose(self.known, gathered, method)
-        decided = updating.decide(self.known, gathered, proposal, self._options.tolerances, self._first[0])
-        return decided if self._options.guarded else dataclasses.replace(decided, reason="")
+        options = self._options
+        proposal = updating.propose(self.known, gathered, method, options.precision, options.quantization)
+        decided = updating.decide(self.known, gathered, proposal, options.tolerances, self._first[0])
+        return decided if options.guarded else dataclasses.replace(decided, reason="")
 
     def _judge(self) -> Verifier:
         known, room = self.known, self.room.recorded() if self._options.use_room else None

@@ -57,11 +57,32 @@ def check_precision(options: EnrollOptions, automatic: Sequence[str]) -> None:
         return
     by_budget = options.method == "auto" and options.memory_budget is not None
     names = automatic if options.method == "auto" else (options.method,)
-    if not by_budget and not any(hasattr(registry.load(ADAPTERS, name), "tuning") for name in names):
+    if not by_budget and not any(_tunes(name) for name in names):
         raise InputError(
             f"Method {options.method!r} changes the head alone, which has no precision {options.precision}.",
             "Use --method full, sparse, shift or bias, or --memory-budget.",
         )
+
+
+def check_tunes(method: str, precision: str) -> None:
+    """Refuses to adapt in a precision where nothing is computed in it.
+
+    Args:
+        method: an adapter of enrolment, a file in `learning/forward/`, or `threshold`.
+        precision: such as `w8a8g8`.
+
+    Raises:
+        InputError: no such precision, or the method tunes nothing inside the network.
+    """
+    if bits_of(precision) is not None and not (method in registry.names(ADAPTERS) and _tunes(method)):
+        raise InputError(
+            f"Method {method!r} tunes nothing inside the network, which has no precision {precision}.",
+            "Use --method full, sparse, shift or bias, or --precision fp32.",
+        )
+
+
+def _tunes(method: str) -> bool:
+    return hasattr(registry.load(ADAPTERS, method), "tuning")
 
 
 def cost_of(name: str, task: Enrolment) -> Cost:

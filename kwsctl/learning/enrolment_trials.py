@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, cast
 
 import numpy as np
@@ -19,7 +19,7 @@ from kwsctl.features.logmel import POWER_FLOOR, compress
 from kwsctl.learning.adapters._enrolment import BATCH, Enrolment, direction, embed, margins
 from kwsctl.learning.budget import far_of, threshold_for
 from kwsctl.learning.enrolment_clips import Take
-from kwsctl.learning.precision import FULL, bits_of
+from kwsctl.learning.precision import FULL, Quantization, bits_of
 from kwsctl.learning.promise import Promise, promise
 from kwsctl.learning.rearranging import rearranged
 from kwsctl.learning.stored_negatives import StoredNegatives
@@ -46,6 +46,7 @@ class EnrollOptions:
         seed: of everything random.
         precision: of methods that tune the network, such as `w8a8g8`.
         memory_budget: bytes for activations, gradients and optimizer; with `auto`, decides what is tuned.
+        quantization: how numbers are put on grids, where there is a precision.
     """
 
     method: str = "auto"
@@ -55,6 +56,7 @@ class EnrollOptions:
     seed: int = 0
     precision: str = FULL
     memory_budget: int | None = None
+    quantization: Quantization = field(default_factory=Quantization)
 
     def __post_init__(self) -> None:
         bits_of(self.precision)
@@ -161,6 +163,7 @@ def gathered(
         options.seed,
         options.precision,
         options.memory_budget,
+        options.quantization,
     )
     held_out = negatives.features(base.n_frames, held_rows)
     voice = voices = own = None

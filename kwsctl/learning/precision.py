@@ -27,6 +27,10 @@ class Quantization:
         symmetric: whether activations and gradients have zero in the middle of their range.
         arithmetic: `simulated` computes with whole numbers in floating point, `integer` in int8 and int32
             where that is possible. Both give the same sums.
+        storage: `float` keeps weights in full precision beside their rounded form, `integer` keeps the
+            rounded form alone, see `kwsctl.learning.integer_weights`; for enrolment and adaptation.
+        gradient_scaling: with weights stored as integers, whether gradients are scaled to the size that they
+            have in full precision (Lin et al. 2022, MCUNetV3, arXiv 2206.15472, section 2.1).
     """
 
     estimator: str = "in_hindsight"
@@ -35,6 +39,8 @@ class Quantization:
     rounding: Literal["stochastic", "nearest"] = "stochastic"
     symmetric: bool = False
     arithmetic: Literal["simulated", "integer"] = "simulated"
+    storage: Literal["float", "integer"] = "float"
+    gradient_scaling: bool = True
 
     def __post_init__(self) -> None:
         registry.load(ESTIMATORS, self.estimator)

@@ -17,6 +17,7 @@ from torch.optim import SGD, AdamW, Optimizer
 from kwsctl import architecture
 from kwsctl.bundle import Bundle
 from kwsctl.data.store import ClipStore
+from kwsctl.errors import InputError
 from kwsctl.features.augmentation import augment, middle
 from kwsctl.learning import checkpoint, encoder, losses, quantized, starting, validation
 from kwsctl.learning.averaging import moving_average
@@ -295,6 +296,11 @@ def _optimizer(model: nn.Module, options: TrainOptions) -> Optimizer:
 def _check_precision(options: TrainOptions) -> None:
     """Refuses a network that cannot be quantized, before any clip becomes features."""
     if bits := bits_of(options.precision):
+        if options.quantization.storage == "integer":
+            raise InputError(
+                "A network that begins with random weights is not trained on weights stored as integers.",
+                "Use quantization.storage=integer with kwsctl enroll or adapt.",
+            )
         network = architecture.build(options.arch, options.network, 1, options.features.mel_bins)
         quantized.quantize(network, bits, options.quantization)
 

@@ -22,11 +22,12 @@ from kwsctl.learning.enrolment_trials import (
 )
 from kwsctl.learning.known import Gathered, Known
 from kwsctl.learning.new_threshold import HELD_BACK, ROOM_COPIES, held_out, threshold_of
+from kwsctl.learning.precision import FULL, Quantization
 from kwsctl.learning.surroundings import in_room
 from kwsctl.seeding import torch_generator
 
 FORWARD = "kwsctl.learning.forward"
-DEEP = ("bias", "lora", "full", "ewc")
+DEEP = ("bias", "lora", "full", "ewc", "shift", "sparse")
 """Adapters that change the trunk, and are taught by the global model."""
 USUAL_OWN = 0.85  # cosine of a person's clips to their voice, where one clip cannot tell
 
@@ -120,13 +121,21 @@ def material_of(known: Known, gathered: Gathered, *, teach: bool) -> Material:
     return Material(task, known, middle(gathered.unlabelled, n_frames))
 
 
-def propose(known: Known, gathered: Gathered, method: str) -> Proposal:
+def propose(
+    known: Known,
+    gathered: Gathered,
+    method: str,
+    precision: str = FULL,
+    quantization: Quantization | None = None,
+) -> Proposal:
     """Lets a method learn, and chooses the threshold anew.
 
     Args:
         known: the person.
         gathered: from the stream.
         method: an adapter of enrolment, a file in `learning/forward/`, or `threshold`.
+        precision: of an adapter that tunes the network.
+        quantization: how numbers are put on grids.
 
     Returns:
         What to change.
@@ -136,13 +145,15 @@ def propose(known: Known, gathered: Gathered, method: str) -> Proposal:
     """
     delta = None
     if method != "threshold":
-        delta = _learned(known, gathered, method)
+        delta = _learned(known, gathered, method, precision, quantization or Quantization())
     bundle = known.current if delta is None else known.current.with_delta(delta)
     with torch.no_grad():
         return Proposal(delta, threshold_of(known, bundle, gathered))
 
 
-def _learned(known: Known, gathered: Gathered, method: str) -> Delta | None:
+def _learned(
+    known: Known, gathered: Gathered, method: str, precision: str, quantization: Quantization
+) -> Delta | None:
     if method in registry.names(FORWARD):
         with torch.no_grad():
             chosen = cast(ForwardMethod, registry.load(FORWARD, method))
@@ -153,6 +164,7 @@ def _learned(known: Known, gathered: Gathered, method: str) -> Delta | None:
             f"No method named {method!r}.", f"{registry.did_you_mean(method, both)}Known: {', '.join(both)}."
         )
     task = material_of(known, gathered, teach=method in DEEP).task
+    task = task.in_precision(precision, quantization)
     return cast(Delta, registry.load(ADAPTERS, method).learn(task))
 
 

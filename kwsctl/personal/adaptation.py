@@ -163,6 +163,7 @@ class Adaptation:
         facts = {
             "keyword": self.keyword,
             "method": self._options.method,
+            "precision": self._options.precision,
             "stream": self._stream,
             "positives": self.learner.tally.kept["positive"],
             "negatives": self.learner.tally.kept["negative"],

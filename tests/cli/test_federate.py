@@ -58,6 +58,18 @@ def test_federate_then_evaluate(
     assert "warning: The noise is 1.4 times" in err and f"Next: kwsctl evaluate --model {out_file}" in err
 
 
+def test_clients_learn_in_eight_bits(
+    capsys: pytest.CaptureFixture[str], data: Path, base: Path, tmp_path: Path
+) -> None:
+    made = tmp_path / "q.safetensors"
+    code, _, err = run(capsys, "federate", "--data", data, "--model", base, *QUICK, "--rounds", "1",
+                       "--precision", "w8a8g8", "--out", made)  # fmt: skip
+    assert code == 0, err
+    found = bundle.load(made)
+    assert found.lineage["made_by"]["precision"] == "w8a8g8"
+    assert not any("range" in name for name in found.weights)
+
+
 def test_what_is_missing_or_wrong_is_one_line(
     capsys: pytest.CaptureFixture[str], data: Path, base: Path
 ) -> None:

@@ -98,6 +98,46 @@ RICH = {
 }
 
 
+NETWORK = {
+    "part": "full", "cached": False, "rounds": 2, "precision": "w8a8g8", "evaluate_every": 9,
+    "local": {"rate": 0.02, "batch_size": 12, "augment": False},
+    "attendance": {"share": 0.3},
+}  # fmt: skip
+
+
+def test_clients_learn_in_eight_bits_nearly_what_they_learn_in_full_precision() -> None:
+    for values in ({"rounds": 2, "precision": "w8a8g8"}, NETWORK):
+        _, plain = played(**{**values, "precision": "fp32"})
+        there, found = played(**values)
+        assert not torch.equal(plain.weights, found.weights)
+        moved = [state.weights - there.first[there.shared] for state in (plain, found)]
+        assert float(torch.nn.functional.cosine_similarity(*moved, 0)) > 0.9
+        # The shared model is judged, and kept, in full precision.
+        rows = there.held_out[:5]
+        network = there.bundle(found.weights).model()
+        judged = there.resident.logits(there.complete(found.weights), rows)
+        wanted = network.head(rows) if there.on_embeddings else network(rows)
+        torch.testing.assert_close(judged, wanted.detach(), atol=1e-4, rtol=1e-4)
+
+
+def test_ranges_and_rounding_are_those_of_a_client_whoever_was_there_before(tmp_path: Path) -> None:
+    there, path = session(**NETWORK), tmp_path / "r.safetensors"
+    end = play(there, first_state(there))
+    halfway = session(**{**NETWORK, "rounds": 1})
+    fresh = session(**NETWORK)  # another process: a network that no client has used
+    save(play(halfway, first_state(halfway)), fresh, path)
+    again = resumed(fresh, path, must=True)
+    assert again is not None and again.number == 1
+    assert torch.equal(play(fresh, again).weights, end.weights)
+
+
+def test_shared_weights_are_on_no_grid() -> None:
+    with pytest.raises(InputError, match="mean of many changes.*storage=float"):
+        options(precision="w8a8g8", quantization={"storage": "integer"})
+    with pytest.raises(InputError, match="no precision 'int8'"):
+        options(precision="int8")
+
+
 def test_a_federation_goes_on_from_its_checkpoint_to_the_same_bytes(tmp_path: Path) -> None:
     there = session(**RICH)
     whole = play(there, first_state(there))

@@ -17,6 +17,7 @@ from kwsctl.learning import integer, layer_products, quantized
 from kwsctl.learning.estimators._range import Range
 from kwsctl.learning.grids import grid_of, weight_grid
 from kwsctl.learning.precision import ESTIMATORS, Quantization, bits_of
+from kwsctl.learning.rounding import GRADIENT
 from kwsctl.learning.traffic import Bits
 from kwsctl.learning.train import train
 from kwsctl.learning.train_options import TrainOptions
@@ -134,7 +135,7 @@ def test_calibration_leaves_statistics_and_gradients_alone() -> None:
     assert all(torch.equal(model.get_buffer(n), b) for n, b in before.items())
     assert all(p.grad is None for p in model.parameters())
     layers = quantized.layers_of(model).values()
-    assert all(layer.get_buffer(quantized.GRADIENT).any() for layer in layers)
+    assert all(layer.get_buffer(GRADIENT).any() for layer in layers)
 
 
 def test_in_hindsight_lags_where_numbers_grow_and_current_never_does() -> None:

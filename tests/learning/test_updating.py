@@ -9,12 +9,14 @@ import torch
 
 from kwsctl import registry
 from kwsctl.bundle import Delta
-from kwsctl.errors import ExtensionError
+from kwsctl.errors import ExtensionError, InputError
 from kwsctl.learning import updating
+from kwsctl.learning.adapt import AdaptOptions
 from kwsctl.learning.canary import Tolerances
 from kwsctl.learning.enroll import enroll
 from kwsctl.learning.enrolment_trials import EnrollOptions
 from kwsctl.learning.known import Gathered, Known
+from kwsctl.learning.precision import Quantization
 from kwsctl.learning.surroundings import CHUNK_FRAMES, Room, in_room, to_level
 from kwsctl.learning.updating import Proposal
 from tests import toy_people
@@ -123,3 +125,25 @@ def test_negatives_become_as_loud_as_the_person() -> None:
     power = torch.full((2, 4, 30), 5.0)
     other = torch.zeros(3, 4, 30)
     torch.testing.assert_close(to_level(other, power), torch.full((3, 4, 30), 5.0))
+
+
+@pytest.mark.parametrize("method", ["full", "shift"])
+def test_an_update_in_eight_bits_is_near_that_of_full_precision_and_says_so(method: str) -> None:
+    plain = updating.propose(known(), gathered(), method).delta
+    found = updating.propose(known(), gathered(), method, "w8a8g8", Quantization(estimator="current")).delta
+    assert plain is not None and found is not None
+    assert "precision" not in plain.made_by
+    assert found.made_by["precision"] == "w8a8g8"
+    assert found.made_by["quantization"]["estimator"] == "current"
+    assert set(found.changes) == set(plain.changes)  # the profile gets weights, not ranges
+    one, other = (torch.cat([d.changes[n].flatten() for n in sorted(d.changes)]) for d in (plain, found))
+    assert 0.7 < float(torch.nn.functional.cosine_similarity(one, other, 0)) < 1
+
+
+def test_adapting_in_a_precision_needs_something_to_compute_in_it() -> None:
+    for method in ("head", "forward", "threshold"):
+        with pytest.raises(InputError, match=f"'{method}' tunes nothing inside the network.*--method full"):
+            AdaptOptions(method=method, precision="w8a8g8")
+    with pytest.raises(InputError, match="no precision 'w9a8g8'"):
+        AdaptOptions(method="full", precision="w9a8g8")
+    assert AdaptOptions(method="shift", precision="w4a8g8").precision == "w4a8g8"

@@ -16,9 +16,9 @@ NAMES = ("revtcnet", "revbcresnet")
 SHALLOW = {"revtcnet": (2, 2, 2), "revbcresnet": (1, 1, 2, 2)}
 
 
-def network(name: str, **config: Any) -> nn.Module:
+def network(name: str, seed: int = 0, **config: Any) -> nn.Module:
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
+        torch.manual_seed(seed)
         return architecture.build(name, config, 5, 40)
 
 
@@ -44,17 +44,27 @@ def test_gradients_are_those_of_ordinary_autograd(name: str, keeping: str) -> No
     found = gradients(network(name, keeping=keeping))
     assert set(found) == set(wanted) == set(dict(network(name).named_parameters()))
     largest = max(float(g.abs().max()) for g in wanted.values())
-    assert max(float((found[k] - g).abs().max()) for k, g in wanted.items()) < 1e-4 * largest
+    assert max(float((found[k] - g).abs().max()) for k, g in wanted.items()) < 1e-6 * largest
+
+
+def error(name: str, seed: int, n: int, **config: Any) -> float:
+    """Largest difference of a rebuilt gradient to that of ordinary autograd, relative to the largest."""
+    found = []
+    for keeping in ("everything", "output"):
+        model = network(name, seed, keeping=keeping, **config)
+        loss(model, n).backward()
+        found.append(torch.cat([p.grad.flatten() for p in model.parameters() if p.grad is not None]))
+    return float((found[1] - found[0]).abs().max() / found[0].abs().max())
 
 
 def test_gradients_are_still_right_after_a_hundred_blocks() -> None:
-    wanted, found = (
-        torch.cat(
-            [g.flatten() for g in gradients(network("revtcnet", blocks=(32, 32, 32), keeping=k)).values()]
-        )
-        for k in ("everything", "output")
-    )
-    assert float((found - wanted).abs().max() / wanted.abs().max()) < 1e-4
+    assert error("revtcnet", 0, 3, blocks=(32, 32, 32)) < 1e-6
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2, 3])
+def test_a_relu_that_is_nearly_at_zero_is_rebuilt_on_the_same_side(seed: int) -> None:
+    # Rebuilt in single precision, gradients of some of these networks are 1e-3 away.
+    assert error("revbcresnet", seed, 6, blocks=(2, 2, 2, 2)) < 1e-6
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -96,13 +106,14 @@ def test_memory_does_not_grow_with_depth_and_ordinary_memory_does(name: str) -> 
     assert flat.peak_activation_bytes < kept.activation_bytes
 
 
-def test_rebuilding_costs_each_function_once_more_and_checkpointing_the_same() -> None:
+def test_rebuilding_costs_each_function_once_more_and_checkpointing_nearly_that() -> None:
     found = {k: cost("revtcnet", blocks=(2, 2, 2), keeping=k) for k in ("everything", "inputs", "output")}
     functions = sum(c.macs_forward for c in found["everything"].layers if c.name.startswith("chain"))
     again = {k: c.macs_backward - found["everything"].macs_backward for k, c in found.items()}
     assert again["everything"] == 0
     assert again["output"] == functions
-    assert again["inputs"] >= functions
+    # A checkpointed function is not run to its end: what its last layer gives is not needed.
+    assert functions / 5 < again["inputs"] < functions
 
 
 def test_the_default_network_is_small_in_memory_beside_the_ordinary_of_its_size() -> None:

@@ -63,10 +63,12 @@ def enrolled_in(home: Path, clips: list[Path], key: Key | None) -> None:
     profile.save(home, person, key)
 
 
-def adapted(home: Path, where: str, key: Key | None = None, stdin: bytes = b"") -> Adapted:
+def adapted(
+    home: Path, where: str, key: Key | None = None, stdin: bytes = b"", options: AdaptOptions = OPTIONS
+) -> Adapted:
     base = bundle.load(shipped(ENCODER))
     run = Adaptation(
-        home, "ana", key, base, stored_negatives.load(shipped(NEGATIVES)), keyword=None, options=OPTIONS
+        home, "ana", key, base, stored_negatives.load(shipped(NEGATIVES)), keyword=None, options=options
     )
     return run.run(sources(where, 16_000, io.BytesIO(stdin), identify=True))
 
@@ -225,3 +227,18 @@ def test_a_keyword_that_is_not_there_is_told(lived: tuple[Path, list[Path], Path
     base, negatives = bundle.load(shipped(ENCODER)), stored_negatives.load(shipped(NEGATIVES))
     with pytest.raises(InputError, match=f"ana has {KEYWORD}"):
         Adaptation(lived[0], "ana", None, base, negatives, keyword="abracadabra", options=OPTIONS)
+
+
+@pytest.mark.slow
+def test_a_day_is_learned_from_in_eight_bits(
+    lived: tuple[Path, list[Path], Path, life.Stream], tmp_path: Path
+) -> None:
+    home = tmp_path / "home"
+    shutil.copytree(lived[0], home)
+    options = dataclasses.replace(OPTIONS, method="bias", precision="w8a8g8", guarded=False)
+    found = adapted(home, str(lived[2]), options=options)
+    assert found.updates >= 1
+    assert {u["precision"] for u in lines(home, "update")} == {"w8a8g8"}
+    person = profile.load(home, "ana")
+    assert person.deltas[-1].made_by["precision"] == "w8a8g8"
+    assert not any("range" in name for name in person.deltas[-1].changes)

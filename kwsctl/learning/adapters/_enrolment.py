@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, cast
 
 import torch
@@ -14,7 +14,8 @@ from torch.nn import functional as fn
 
 from kwsctl.bundle import Bundle, Delta
 from kwsctl.features.augmentation import Augmentation, augment, middle
-from kwsctl.learning.precision import FULL
+from kwsctl.learning.precision import FULL, Quantization
+from kwsctl.options import to_mapping
 from kwsctl.seeding import torch_generator
 
 MILD = Augmentation(
@@ -36,6 +37,7 @@ class Enrolment:
         seed: of everything random.
         precision: of what is tuned by gradients, see `kwsctl.learning.precision`.
         memory_budget: bytes that activations, gradients and the optimizer may take; None for no limit.
+        quantization: how numbers are put on grids, where there is a precision.
     """
 
     base: Bundle
@@ -45,6 +47,7 @@ class Enrolment:
     seed: int = 0
     precision: str = FULL
     memory_budget: int | None = None
+    quantization: Quantization = field(default_factory=Quantization)
 
     @property
     def is_new(self) -> bool:
@@ -75,11 +78,18 @@ class Enrolment:
     def without(self, clips: Collection[int]) -> Enrolment:
         """Leaves some of the person's clips out."""
         kept = [i for i in range(len(self.power)) if i not in clips]
-        less = dataclasses.replace(self, power=self.power[kept])
-        # What does not depend on the clips is not computed again.
+        return self._with(power=self.power[kept])
+
+    def in_precision(self, precision: str, quantization: Quantization) -> Enrolment:
+        """Lets the same be learned with other numbers."""
+        return self._with(precision=precision, quantization=quantization)
+
+    def _with(self, **changes: Any) -> Enrolment:
+        """Changes some fields; what depends neither on clips nor on precision is not computed again."""
+        other = dataclasses.replace(self, **changes)
         for name in ("network", "negative_embeddings"):
-            less.__dict__[name] = getattr(self, name)
-        return less
+            other.__dict__[name] = getattr(self, name)
+        return other
 
     def varied(self, copies: int, draw: str) -> Tensor:
         """Gives [K * copies, F, T] features of the clips, mildly varied."""
@@ -93,6 +103,8 @@ class Enrolment:
 
     def delta(self, changes: dict[str, Tensor], method: str, **facts: Any) -> Delta:
         """Makes the Delta of an adapter."""
+        if self.precision != FULL:
+            facts = {"precision": self.precision, "quantization": to_mapping(self.quantization), **facts}
         return Delta(
             base_sha256=self.base.sha256,
             changes=changes,

@@ -12,13 +12,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as fn
 
-from kwsctl.learning import quantized
+from kwsctl.learning import integer_weights, quantized
 from kwsctl.learning.adapters._enrolment import Enrolment, rivals
 from kwsctl.learning.adapters._row import Row, first_row
 from kwsctl.learning.cost import Cost, measured
 from kwsctl.learning.lean import lean_activations
 from kwsctl.learning.loop import Batch, Judge, Judged, fit
-from kwsctl.learning.precision import Quantization, bits_of
+from kwsctl.learning.precision import bits_of
 from kwsctl.learning.schedule import warmup_cosine
 from kwsctl.seeding import torch_generator
 
@@ -120,11 +120,13 @@ def tuned(task: Enrolment, how: Tuning) -> nn.Module:
     """
     network, free = _prepared(task, how)
     judge = _judge(task, free, how, network)
+    optimizer = torch.optim.AdamW(free, lr=how.learning_rate, weight_decay=0.0)
+    integer_weights.keep_on_grid(optimizer, network)
     fit(
         _Frozen(network, how.lean),
         lambda epoch: _batches(task, epoch, how.steps),
         judge,
-        torch.optim.AdamW(free, lr=how.learning_rate, weight_decay=0.0),
+        optimizer,
         epochs=1,
         steps_per_epoch=how.steps,
         learning_rate=warmup_cosine(how.learning_rate, how.steps // 10, how.steps),
@@ -179,7 +181,7 @@ def _prepared(task: Enrolment, how: Tuning) -> tuple[nn.Module, list[nn.Paramete
     for part in free:
         part.requires_grad_(True)
     if bits := bits_of(task.precision):
-        quantized.quantize(network, bits, Quantization(), task.seed)
+        quantized.quantize(network, bits, task.quantization, task.seed)
         judge, batch = _judge(task, [], how, network), next(_batches(task, 0, 1))
         with quantized.calibrating(network):
             judge(_Frozen(network, how.lean)(batch.features), batch).loss.backward()  # type: ignore[no-untyped-call]
