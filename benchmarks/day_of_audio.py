@@ -3,9 +3,9 @@
     python benchmarks/day_of_audio.py AUDIO [--hours 24] [--user NAME --home HOME] [--model BUNDLE|PACKAGE]
 
 AUDIO is a file; it is heard again and again without a pause, so that an event in its middle has to come back
-in every round, one length of the audio later: by how much it does not is the drift. A length that is no multiple
-of a block moves the windows from round to round, so that an event may come one hop earlier or later. The
-memory is the resident set of the process after each hour. Prints what it finds as a table.
+in every round, one length of the audio later: by how much it does not is the drift. A length that is no
+multiple of a block moves the windows from round to round, so that an event may come one hop earlier or later.
+The memory is the resident set of the process after each hour. Prints what it finds as a table.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def rounds(
 
 
 def drifts(times_s: list[tuple[float, str]], length_s: float, n_rounds: int) -> tuple[list[float], int]:
-    """Compares the events of every round with those of the second; gives differences in s, and events that lack.
+    """Compares events of every round with those of the second; gives differences in s, and how many lack.
 
     The first round begins differently, because nothing was heard before.
     """
@@ -123,7 +123,7 @@ def main() -> None:
         print(f"| events of the second round that lack in later ones | {lacking} |")
         print(
             f"| moved by | {1000 * min(moved):.0f} to {1000 * max(moved):.0f} ms "
-            f"(a hop is {hop_ms:.0f} ms); in the last tenth {1000 * statistics.mean(late):.1f} ms on average |"
+            f"(a hop is {hop_ms:.0f} ms); the last tenth {1000 * statistics.mean(late):.1f} ms on average |"
         )
     else:
         print(f"| events | {len(events)}: too few to tell whether times drift |")

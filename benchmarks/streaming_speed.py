@@ -5,8 +5,8 @@
 AUDIO is a file or a folder of files; the first ten minutes are heard in pieces of 20 s, each by all engines
 one after another, so that a busy machine slows all of them. The real-time factor is the CPU time of the
 process divided by the length of the audio. These are whole engines as one installs them, not networks in
-the same runtime: kwsctl runs ONNX Runtime or PyTorch, the others run TensorFlow Lite. Without --model, the model is
-the one that is shipped with kwsctl.
+the same runtime: kwsctl runs ONNX Runtime or PyTorch, the others run TensorFlow Lite. Without --model, the
+model is the one that is shipped with kwsctl.
 """
 
 from __future__ import annotations

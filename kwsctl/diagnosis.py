@@ -42,6 +42,7 @@ EXTRAS = {
         "context binaries and the emulator of `kwsctl export --target snapdragon`; proprietary, not to be "
         "passed on by itself, and its licence advises against identifying people by it",
     ),
+    "wyoming": ("wyoming", "serving Home Assistant"),
     "pymicro_wakeword": ("peers", "side-by-side benchmarks"),
     "pyopen_wakeword": ("peers", "side-by-side benchmarks"),
     "pocketsphinx": ("peers", "side-by-side benchmarks"),
