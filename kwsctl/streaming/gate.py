@@ -49,7 +49,8 @@ class Gate:
         rise = math.sqrt(float(np.einsum("ft,ft->t", rises, rises).max()) / len(rises))
         step = middle - self._floor
         most = RISE_PER_S * self._hop_s * features.shape[1]
-        self._floor = self._floor + np.where(step < 0, FALL_SHARE * step, np.minimum(step, most))
+        moved = np.where(step < 0, FALL_SHARE * step, np.minimum(step, most))
+        self._floor = (self._floor + moved).astype(np.float32)
         return rise > OPEN_ABOVE
 
 
@@ -57,7 +58,7 @@ def _median(values: NDArray[np.float32]) -> NDArray[np.float32]:
     """Gives the median [F] of [F, T]; numpy's own takes three times as long on a few frames."""
     ordered = np.sort(values, axis=1)
     count = values.shape[1]
-    middle: NDArray[np.float32] = (ordered[:, (count - 1) // 2] + ordered[:, count // 2]) / 2
+    middle = (ordered[:, (count - 1) // 2] + ordered[:, count // 2]) / np.float32(2)
     return middle
 
 
@@ -67,4 +68,4 @@ def _moving_mean(values: NDArray[np.float32], length: int) -> NDArray[np.float32
     total = values[:, :count].copy()
     for later in range(1, length):
         total += values[:, later : later + count]
-    return total / length
+    return total / np.float32(length)

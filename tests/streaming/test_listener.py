@@ -87,6 +87,17 @@ def test_a_file_and_raw_pcm_on_stdin_give_the_same_events(tmp_path: Path) -> Non
     assert len(found[0]) >= 3
 
 
+def test_a_word_at_the_very_end_is_heard_and_not_later_than_the_end() -> None:
+    time_s, keyword, _ = whole()[0]
+    end_s = time_s + 0.3  # the network still waits for what comes after the word
+    listener = Listener(TorchEngine(toy_people.keyword_model()), trigger=Trigger(0.3, 1.0), threshold=0.8)
+    assert not listener.push(stream()[: round(end_s * RATE_HZ)])
+    (event,) = listener.finish()
+    assert event.keyword == keyword
+    assert end_s - 1.0 < event.time_s <= end_s
+    assert listener.samples == round(end_s * RATE_HZ)
+
+
 def test_scores_are_those_of_the_windows_where_words_have_silence_around_them() -> None:
     bundle = toy_people.encoder()
     ear = Ear(TorchEngine(bundle), gated=False)
