@@ -23,7 +23,7 @@ from kwsctl.streaming.engine import Engine
 from kwsctl.streaming.listener import Detection, Listener
 from kwsctl.streaming.torch_engine import TorchEngine
 from tests import toy_people
-from tests.export.exported import encoder_package, keyword_package, untrained
+from tests.export.exported import encoder_package, keyword_package, untrained, windows
 from tests.export.test_enrolment import WITHOUT
 from tests.streaming.test_listener import RATE_HZ, THRESHOLD, stream
 
@@ -55,6 +55,13 @@ def test_a_package_gives_the_same_events_within_a_hop() -> None:
     times_s = [e.time_s for e in by_torch()]
     np.testing.assert_allclose([e.time_s for e in found], times_s, atol=hop_s + 1e-9)
     assert engine.sha256 == keyword_package().sha256
+
+
+def test_the_voice_of_a_window_is_the_one_that_torch_tells() -> None:
+    bundle = toy_people.encoder()
+    features = windows(1, bundle.n_frames)[0]
+    expected = TorchEngine(bundle).voice(features)
+    np.testing.assert_allclose(GraphEngine(of_bundle(bundle, 16)).voice(features), expected, atol=1e-4)
 
 
 @pytest.mark.parametrize("arch", ["dscnn", "tcresnet", "duet"])
