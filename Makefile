@@ -20,7 +20,7 @@ $(STAMP): pyproject.toml
 	@echo "Installing kwsctl and its tools into $(VENV) (the first time takes a few minutes)"
 	@# torch first and by itself: asked for through other packages, the newest CUDA build could be taken.
 	@$(BIN)/pip install --quiet --disable-pip-version-check "torch>=2.11,<2.14" --prefer-binary
-	@$(BIN)/pip install --quiet --disable-pip-version-check --prefer-binary --editable ".[voices,espeak,peers,snapdragon,federated,dev]"
+	@$(BIN)/pip install --quiet --disable-pip-version-check --prefer-binary --editable ".[voices,espeak,peers,snapdragon,federated,wyoming,dev]"
 	@touch $@
 
 setup-flower: $(FLOWER_STAMP)

@@ -4,8 +4,9 @@
 
 AUDIO is a file or a folder of files; the first ten minutes are heard in pieces of 20 s, each by all engines
 one after another, so that a busy machine slows all of them. The real-time factor is the CPU time of the
-process divided by the length of the audio. kwsctl runs in PyTorch here, the others run TensorFlow Lite: these
-are whole engines as one installs them, not networks in the same runtime.
+process divided by the length of the audio. These are whole engines as one installs them, not networks in
+the same runtime: kwsctl runs ONNX Runtime or PyTorch, the others run TensorFlow Lite. Without --model, the
+model is the one that is shipped with kwsctl.
 """
 
 from __future__ import annotations
@@ -15,22 +16,23 @@ import statistics
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import torch
 from torch import nn
 from wake_word_peers import CHUNK, RATE_HZ, MicroWakeWords, OpenWakeWords, Samples
 
-from kwsctl import architecture, bundle, registry
+from kwsctl import bundle
 from kwsctl.audio import files
 from kwsctl.audio.folders import audio_files
+from kwsctl.cli.parameters import pretrained_bundle
+from kwsctl.export import runtimes
 from kwsctl.features.streaming import StreamingLogMel
+from kwsctl.streaming.listener import Listener
 from kwsctl.types import FeatureSpec
 
 PIECE_S = 20
 HOP_S = 0.1
-CLIP_S = 1.1
 
 Hear = Callable[[Samples], None]
 
@@ -60,28 +62,21 @@ class WindowByWindow:
             self.model(self.window).sigmoid()
 
 
-class FrameByFrame:
-    """The incremental form of an architecture: every frame goes through the network once.
+class Listening:
+    """All of `kwsctl listen`: gate, front end, streaming network, smoothing and events.
 
     Args:
-        module: the file in `models/`.
-        model: the network.
-        spec: of the features.
+        model: what listens, see `kwsctl.export.runtimes`.
     """
 
-    def __init__(self, module: ModuleType, model: nn.Module, spec: FeatureSpec) -> None:
-        self.network, self.spec = module.stream(model), spec
-        self.features = StreamingLogMel(spec)
-        self.state = self.network.initial_state()
+    def __init__(self, model: runtimes.Listening) -> None:
+        self.listener = Listener(model.engine(), voice=model.voice, threshold=0.9)
 
-    @torch.inference_mode()
     def hear(self, samples: Samples) -> None:
-        """Hears audio in chunks of one hop."""
-        hop = self.spec.samples(HOP_S)
-        for first in range(0, len(samples) - hop + 1, hop):
-            chunk = samples[first : first + hop].astype(np.float32) / np.float32(32768)
-            frames = torch.from_numpy(self.features.push(chunk))
-            _, self.state = self.network(frames[None], self.state)
+        """Hears audio in chunks of one hop, as a microphone gives them."""
+        hop = round(HOP_S * RATE_HZ)
+        for first in range(0, len(samples), hop):
+            self.listener.push(samples[first : first + hop].astype(np.float32) / np.float32(32768))
 
 
 def _in_chunks(engine: MicroWakeWords | OpenWakeWords) -> Hear:
@@ -92,27 +87,20 @@ def _in_chunks(engine: MicroWakeWords | OpenWakeWords) -> Hear:
     return hear
 
 
-def engines(model_path: Path | None, arch: str) -> dict[str, Hear]:
-    """Makes all engines, each for one wake word.
+def engines(found: bundle.Bundle, named: str) -> dict[str, Hear]:
+    """Makes all engines: ours with all keywords of the model, the others with one wake word.
 
     Args:
-        model_path: a bundle; without it an untrained network is taken, which is as fast.
-        arch: of that untrained network.
+        found: the model.
+        named: in words.
     """
-    spec, clip_s, kind = FeatureSpec(), CLIP_S, arch
-    if model_path is None:
-        model = architecture.build(arch, {}, 1, spec.mel_bins).eval()
-    else:
-        found = bundle.load(model_path)
-        model, spec, clip_s, kind = found.model(), found.features, found.clip_s, found.arch
-    module = registry.load(architecture.MODELS, kind)
+    about = f"{found.arch} of {named}, {len(found.labels)} labels"
     made: dict[str, Hear] = {
-        f"kwsctl {kind}, a window of {clip_s:g} s every {HOP_S:g} s": WindowByWindow(model, spec, clip_s).hear
+        f"kwsctl listen, {about}, {runtime}": Listening(runtimes.listen_to_bundle(found, named, runtime)).hear
+        for runtime in ("onnx", "torch")
     }
-    if hasattr(module, "stream"):
-        made[f"kwsctl {kind}, frame by frame"] = FrameByFrame(module, model, spec).hear
-    else:
-        print(f"{kind} has no incremental form: {getattr(module, 'NO_STREAM', 'none is written yet')}.")
+    window = WindowByWindow(found.model(), found.features, found.clip_s)
+    made[f"the same network, a window of {found.clip_s:g} s every {HOP_S:g} s"] = window.hear
     made["pymicro-wakeword alexa"] = _in_chunks(MicroWakeWords(("alexa",)))
     made["pyopen-wakeword alexa"] = _in_chunks(OpenWakeWords(("alexa",)))
     return made
@@ -148,13 +136,12 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("audio", type=Path)
-    parser.add_argument("--model", type=Path, help="a bundle of a wake word")
-    parser.add_argument("--arch", default="tcresnet", help="without --model")
+    parser.add_argument("--model", type=Path, help="a bundle", default=pretrained_bundle())
     parser.add_argument("--minutes", type=float, default=10.0)
     chosen = parser.parse_args()
     torch.set_num_threads(1)
     pieces = pieces_of(chosen.audio, chosen.minutes)
-    factors = measure(engines(chosen.model, chosen.arch), pieces)
+    factors = measure(engines(bundle.load(chosen.model), chosen.model.stem), pieces)
     first = next(iter(factors.values()))
     print(f"{len(pieces) - 1} pieces of {PIECE_S} s, one thread, CPU time of the process")
     print("| Engine | Real-time factor: median (middle half) | Times kwsctl's: median of pairs |")

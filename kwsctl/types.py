@@ -23,6 +23,8 @@ UNKNOWN = "_unknown_"
 SILENCE = "_silence_"
 """Label of clips without speech."""
 RESERVED_LABELS = (BACKGROUND, UNKNOWN, SILENCE)
+POWER_FLOOR = 1e-6
+"""Added to the power before the logarithm: 102 dB below a full-scale tone in a 30 ms window at 16 kHz."""
 SPLITS = ("train", "val", "test")
 
 

@@ -43,11 +43,12 @@ def record(
     return np.concatenate(blocks)[: round(seconds * rate_hz)]
 
 
-def pieces(rate_hz: int) -> Iterator[NDArray[np.float32]]:
+def pieces(rate_hz: int, on_lost: Callable[[], None] = lambda: None) -> Iterator[NDArray[np.float32]]:
     """Listens until it is told to stop.
 
     Args:
         rate_hz: sample rate, in Hz.
+        on_lost: told whenever samples were lost, because the listener was too slow.
 
     Yields:
         [S] in [-1, 1], twenty times a second.
@@ -60,7 +61,9 @@ def pieces(rate_hz: int) -> Iterator[NDArray[np.float32]]:
     try:
         with device.InputStream(samplerate=rate_hz, channels=1, dtype="float32", blocksize=block) as stream:
             while True:
-                samples, _overflowed = stream.read(block)
+                samples, lost = stream.read(block)
+                if lost:
+                    on_lost()
                 yield np.array(samples[:, 0], dtype=np.float32)
     except device.PortAudioError as error:
         raise DeviceError(f"The microphone does not work: {error}.", "Is one plugged in?") from None

@@ -63,11 +63,18 @@ def fail(error: KwsctlError) -> int:
     return error.exit_code
 
 
+def on_terminal() -> bool:
+    """Tells whether somebody looks at stderr."""
+    return _err.is_terminal
+
+
 @contextlib.contextmanager
-def live_line() -> Iterator[Callable[[str], None]]:
+def live_line() -> Iterator[Callable[[str | Text], None]]:
     """Shows a line on stderr that the block may change as often as it likes; it is gone afterwards."""
-    with Live(console=_err, transient=True, auto_refresh=False) as live:
-        yield lambda text: live.update(Text(text), refresh=True)
+    # Results go above the line where both are on the terminal; piped, they have to stay on stdout.
+    both = _out.is_terminal
+    with Live(console=_err, transient=True, auto_refresh=False, redirect_stdout=both) as live:
+        yield lambda text: live.update(Text(text) if isinstance(text, str) else text, refresh=True)
 
 
 @contextlib.contextmanager

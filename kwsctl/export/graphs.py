@@ -95,11 +95,12 @@ def window_graph(bundle: Bundle) -> onnx.ModelProto:
     return _exported(network, (example,), [FEATURES], names)
 
 
-def stream_graph(bundle: Bundle) -> StreamGraph | str:
+def stream_graph(bundle: Bundle, chunk_frames: int = CHUNK_FRAMES) -> StreamGraph | str:
     """Exports the streaming form.
 
     Args:
         bundle: the model.
+        chunk_frames: feature frames a run, rounded up to whole strides.
 
     Returns:
         The graph; or, where the network cannot stream, why.
@@ -112,7 +113,7 @@ def stream_graph(bundle: Bundle) -> StreamGraph | str:
         stream = module.stream(bundle.model().requires_grad_(False), bundle.n_frames)
     except ValueError as error:
         return str(error)
-    chunk = stream.stride * -(-CHUNK_FRAMES // stream.stride)
+    chunk = stream.stride * -(-chunk_frames // stream.stride)
     silence = torch.full((1, bundle.features.mel_bins, chunk), POWER_FLOOR).log()
     state = stream.initial_state(1)
     with torch.no_grad():

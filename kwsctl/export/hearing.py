@@ -14,8 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kwsctl.export.runtime import Runtime
-from kwsctl.export.takes import MARGIN_FRAMES, POWER_FLOOR
+from kwsctl.export.takes import MARGIN_FRAMES
 from kwsctl.streaming.gate import Gate
+from kwsctl.types import POWER_FLOOR
 
 Floats = NDArray[np.float32]
 STEP_S, APART_S, AROUND_S = 0.1, 1.0, 0.4

@@ -17,9 +17,9 @@ from kwsctl.audio.clip_faults import fault
 from kwsctl.errors import KwsctlError
 from kwsctl.export.runtime import Runtime
 from kwsctl.storage import sha256_of
+from kwsctl.types import POWER_FLOOR
 
 Floats = NDArray[np.float32]
-POWER_FLOOR = 1e-6  # that of `features/logmel.py`
 MARGIN_FRAMES = 8
 VARIATIONS = ((-8, 0.0), (-4, 4.0), (-2, -4.0), (2, 4.0), (4, -4.0), (8, 0.0))
 """Frames that a clip is shifted by, and dB that it is made louder by."""

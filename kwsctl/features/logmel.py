@@ -15,10 +15,8 @@ from torch import Tensor
 
 from kwsctl.audio.torchaudio_guard import torchaudio
 from kwsctl.errors import InputError
+from kwsctl.types import POWER_FLOOR as POWER_FLOOR
 from kwsctl.types import FeatureSpec
-
-POWER_FLOOR = 1e-6
-"""Added to the power before the logarithm: 102 dB below a full-scale tone in a 30 ms window at 16 kHz."""
 
 _FRAMES_AT_ONCE_CPU = 1_024  # the spectra then stay in the cache: 2 MB
 _FRAMES_AT_ONCE = 2**18  # 0.5 GB on an accelerator

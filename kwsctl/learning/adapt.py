@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -24,6 +25,7 @@ from kwsctl.learning.surroundings import Room
 from kwsctl.learning.updating import Decided
 from kwsctl.learning.votes import Votes
 from kwsctl.streaming.ear import Ear, Heard
+from kwsctl.streaming.torch_engine import TorchEngine
 
 UNLABELLED = 160
 DOUBTFUL = 64
@@ -127,7 +129,7 @@ class Learner:
         self.kept = Kept(options.most, options.votes.alike)
         self.room = Room()
         self.tally = Tally()
-        self.ear = Ear(known.current, block_frames=block_frames)
+        self.ear = Ear(TorchEngine(known.current), block_frames=block_frames)
         self._unlabelled: deque[Tensor] = deque(maxlen=UNLABELLED)
         self._doubtful: deque[Segment] = deque(maxlen=DOUBTFUL)
         self._digests: set[str] = set()
@@ -145,7 +147,7 @@ class Learner:
             How many samples to leave out at the beginning: a little less, to hear what led there.
         """
         self._from_s = from_s
-        rate_hz = self.ear.bundle.features.sample_rate_hz
+        rate_hz = self.ear.engine.features.sample_rate_hz
         skipped = self.ear.reset(max(0, round((from_s - LEAD_S) * rate_hz)))
         self._segmenter = Segmenter(self.ear, self.known.keyword)
         self._doubtful.clear()
@@ -218,7 +220,7 @@ class Learner:
         self.tally.updates += not decided.reason
         self.known = updating.after(self.known, decided)
         if not decided.reason:
-            self.ear.retune(self.known.current)
+            self.ear.retune(TorchEngine(self.known.current))
             if not self.kept.positives:  # only the room was learned
                 self._unlearned = self.known.current, self.known.threshold
         self._verifier = self._judge()
@@ -253,7 +255,7 @@ class Learner:
         last = heard.first + len(heard.logits)
         power = self.ear.power_between(heard.first * self.ear.stride, last * self.ear.stride)
         if power is not None and power.shape[1]:
-            self.room.push(power)
+            self.room.push(torch.from_numpy(power))
 
     def _label(self, segment: Segment) -> None:
         if segment.time_s <= self._from_s or segment.digest in self._digests:

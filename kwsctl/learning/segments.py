@@ -12,6 +12,7 @@ from torch import Tensor
 
 from kwsctl.learning.adapters._enrolment import MILD, margins
 from kwsctl.streaming.ear import Ear, Heard
+from kwsctl.streaming.torch_engine import TorchEngine
 
 APART_S = 1.0
 """A segment's window is the best within so much time before and after it, in s."""
@@ -50,10 +51,10 @@ class Segmenter:
 
     Args:
         ear: hears the stream.
-        keyword: a label of its bundle.
+        keyword: a label of its model.
     """
 
-    def __init__(self, ear: Ear, keyword: str) -> None:
+    def __init__(self, ear: Ear[TorchEngine], keyword: str) -> None:
         self._ear, self._keyword = ear, keyword
         self._apart = max(1, round(APART_S / ear.hop_s))
         self._near = max(1, round(AROUND_S / ear.hop_s))
@@ -72,7 +73,7 @@ class Segmenter:
         # A window of the ear that slept is no candidate, and ends the neighbourhood of others.
         values = torch.full((len(heard.logits),), -np.inf, dtype=torch.float64)
         if heard.awake.any():
-            values = margins(self._ear.bundle, self._keyword, torch.from_numpy(heard.logits)).double()
+            values = margins(self._ear.engine.bundle, self._keyword, torch.from_numpy(heard.logits)).double()
         for offset, value in enumerate(values.tolist()):
             self._recent.append((heard.first + offset, value))
             found += self._decided()
@@ -101,4 +102,4 @@ class Segmenter:
         if power is None:
             return []
         around = tuple(v for v in values[middle - self._near : middle + self._near + 1] if v > -np.inf)
-        return [Segment(window, self._ear.end_s(window), values[middle], around, power.clone())]
+        return [Segment(window, self._ear.end_s(window), values[middle], around, torch.from_numpy(power))]

@@ -103,7 +103,7 @@ class Adaptation:
         Returns:
             What came of it.
         """
-        began, rate_hz = time.process_time(), self.learner.ear.bundle.features.sample_rate_hz
+        began, rate_hz = time.process_time(), self.learner.ear.engine.features.sample_rate_hz
         heard_s = skipped_s = 0.0
         stopped = False
         try:
@@ -138,7 +138,7 @@ class Adaptation:
 
     def _labelled(self, labelled: Labelled, kept: bool) -> None:
         self._abstained += (labelled.decision == "abstain") - labelled.again
-        self._doubts.consider(labelled, self.learner.ear.bundle)
+        self._doubts.consider(labelled, self.learner.ear.engine.bundle)
         self._positives += kept and labelled.decision == "positive"
         self._negatives += kept and labelled.decision == "negative"
         if kept:
@@ -211,7 +211,7 @@ class Adaptation:
     def _flush(self, at_least_s: float = 0.0) -> None:
         """Writes what the ledger does not have yet, and how far the stream was heard."""
         ear = self.learner.ear
-        heard_s = ear.samples / ear.bundle.features.sample_rate_hz
+        heard_s = ear.samples / ear.engine.features.sample_rate_hz
         if not self._stream or heard_s - self._flushed_s < at_least_s:
             return
         new = [line for line in self._lines if self._place.is_new(*line)]

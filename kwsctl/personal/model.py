@@ -111,4 +111,4 @@ def voice_check(bundle: Bundle) -> Voice | None:
     """Tells whose voice a listener has to ask for; None if anybody's will do."""
     if not isinstance(bundle, PersonalBundle) or bundle.voice is None or not bundle.only:
         return None
-    return Voice(bundle.voice, bundle.only, VOICE_WEIGHT, VOICE_OFFSET)
+    return Voice(bundle.voice.numpy(), bundle.only, VOICE_WEIGHT, VOICE_OFFSET)

@@ -9,6 +9,8 @@ detections.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -38,20 +40,30 @@ class Gate:
         Returns:
             Whether anything stands out in them; true for the first, of which nothing is known.
         """
-        middle = np.median(features, axis=1)
+        middle = _median(features)
         if self._floor is None:
             self._floor = middle
             return True
         smooth = _moving_mean(features, min(SMOOTHING_FRAMES, features.shape[1]))
         rises = np.maximum(smooth - self._floor[:, None], 0.0)
-        rise = float(np.sqrt(np.square(rises).mean(axis=0)).max())
-        down = FALL_SHARE * np.minimum(middle - self._floor, 0.0)
-        up = np.minimum(np.maximum(middle - self._floor, 0.0), RISE_PER_S * self._hop_s * features.shape[1])
-        self._floor = self._floor + down + up
+        rise = math.sqrt(float(np.einsum("ft,ft->t", rises, rises).max()) / len(rises))
+        step = middle - self._floor
+        most = RISE_PER_S * self._hop_s * features.shape[1]
+        moved = np.where(step < 0, FALL_SHARE * step, np.minimum(step, most))
+        self._floor = (self._floor + moved).astype(np.float32)
         return rise > OPEN_ABOVE
+
+
+def _median(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Gives the median [F] of [F, T]; numpy's own takes three times as long on a few frames."""
+    ordered, count = np.sort(values, axis=1), values.shape[1]
+    return (ordered[:, (count - 1) // 2] + ordered[:, count // 2]) / np.float32(2)
 
 
 def _moving_mean(values: NDArray[np.float32], length: int) -> NDArray[np.float32]:
     """Averages [F, T] over `length` frames and gives [F, T - length + 1]."""
-    total = np.cumsum(np.pad(values, ((0, 0), (1, 0))), axis=1, dtype=np.float64)
-    return ((total[:, length:] - total[:, :-length]) / length).astype(np.float32)
+    count = values.shape[1] - length + 1
+    total = values[:, :count].copy()
+    for later in range(1, length):
+        total += values[:, later : later + count]
+    return total / np.float32(length)

@@ -6,25 +6,22 @@ and in a room.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, cast
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
-from kwsctl.bundle import Bundle
 from kwsctl.errors import InputError
 from kwsctl.evaluation.detection import Firing
 from kwsctl.evaluation.streams import Trigger
-from kwsctl.features.logmel import compress
-from kwsctl.streaming.ear import BLOCK_FRAMES, Ear, Heard
+from kwsctl.streaming.ear import BLOCK_FRAMES, Ear, Heard, compress
+from kwsctl.streaming.engine import Engine, Floats
 from kwsctl.types import RESERVED_LABELS
 
-NEGLIGIBLE = 0.02
-"""A score that the best likeness of a voice cannot lift above this needs no second look."""
+NEGLIGIBLE = -3.9
+"""A logit that the best likeness of a voice cannot lift above this needs no second look: a score of 0.02."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,7 +35,7 @@ class Voice:
         offset: cosine at which nothing is added.
     """
 
-    template: Tensor
+    template: Floats
     labels: tuple[str, ...]
     weight: float
     offset: float
@@ -66,12 +63,13 @@ class Listener:
         ear: what runs the network.
         keywords: the K labels that can fire.
         level: highest score of any keyword in the last block.
+        samples: of this stream, so far.
 
     Args:
-        bundle: the model, with a threshold for each keyword.
+        engine: the model, with a threshold for each keyword; nobody else may use it meanwhile.
         trigger: smoothing and refractory time.
         voice: for keywords that only one person may say.
-        threshold: one for all keywords, in the place of the bundle's.
+        threshold: one for all keywords, in the place of the model's.
         block_frames: feature frames that are heard at a time.
         gated: let the network rest while nothing stands out of the noise.
 
@@ -81,7 +79,7 @@ class Listener:
 
     def __init__(
         self,
-        bundle: Bundle,
+        engine: Engine,
         *,
         trigger: Trigger | None = None,
         voice: Voice | None = None,
@@ -90,10 +88,10 @@ class Listener:
         gated: bool = True,
     ) -> None:
         trigger = trigger or Trigger()
-        known = {} if threshold is not None else bundle.thresholds
+        known = {} if threshold is not None else engine.thresholds
         self.keywords = tuple(
             label
-            for label in bundle.labels
+            for label in engine.labels
             if label not in RESERVED_LABELS and (threshold is not None or label in known)
         )
         if not self.keywords:
@@ -101,9 +99,8 @@ class Listener:
                 "This model has no keyword with a threshold to listen for.",
                 "Enroll one, or give --threshold.",
             )
-        self.ear = Ear(bundle, block_frames=block_frames, gated=gated)
-        self.level = 0.0
-        self._columns = [bundle.labels.index(label) for label in self.keywords]
+        self.ear = Ear(engine, block_frames=block_frames, gated=gated)
+        self._columns = [engine.labels.index(label) for label in self.keywords]
         self._thresholds = np.array([known.get(label, threshold) for label in self.keywords], np.float64)
         self._trigger, self._voice = trigger, voice
         self.reset()
@@ -111,6 +108,7 @@ class Listener:
     def reset(self) -> None:
         """Forgets everything, so that another stream can begin."""
         self.ear.reset()
+        self.samples, self.level = 0, 0.0
         self._firing = Firing(
             self._thresholds,
             smoothing=self._trigger.windows(self.ear.hop_s),
@@ -126,7 +124,20 @@ class Listener:
         Returns:
             The events that can be told now, in order of time.
         """
+        self.samples += len(samples)
         return [event for _, scores in self.scores(samples) for event in scores]
+
+    def finish(self) -> list[Detection]:
+        """Ends the stream: hears silence after it, so that what was said last is not lost.
+
+        Returns:
+            The events that this brings, none later than the end of the stream; `reset` comes next.
+        """
+        engine = self.ear.engine
+        spec, end_s = engine.features, self.samples / engine.features.sample_rate_hz
+        silence = np.zeros((engine.n_frames + engine.delay_frames) * spec.hop_samples, np.float32)
+        found = [event for _, scores in self.scores(silence) for event in scores]
+        return [dataclasses.replace(event, time_s=min(event.time_s, end_s)) for event in found]
 
     def scores(self, samples: NDArray[np.float32]) -> Iterator[tuple[Heard, list[Detection]]]:
         """Takes the next samples and gives what was heard along with the events.
@@ -146,30 +157,23 @@ class Listener:
 
     def _values(self, heard: Heard) -> NDArray[np.float64]:
         """Gives the scores [W, K]; 0 while the gate was closed."""
-        values = np.zeros((len(heard.logits), len(self.keywords)))
         if not heard.awake.all():
-            return values
-        logits = torch.from_numpy(heard.logits)
+            return np.zeros((len(heard.logits), len(self.keywords)))
+        logits = heard.logits
         if self._voice is not None:
             logits = self._with_voice(logits, heard, self._voice)
-        scores: NDArray[np.float32] = self.ear.bundle.probabilities(logits)[:, self._columns].numpy()
-        return scores.astype(np.float64)
+        return self.ear.engine.scores(logits)[:, self._columns].astype(np.float64)
 
-    def _with_voice(self, logits: Tensor, heard: Heard, voice: Voice) -> Tensor:
+    def _with_voice(self, logits: Floats, heard: Heard, voice: Voice) -> Floats:
         """Adds the likeness of the voice; a second look only where it could matter."""
-        rows = [self.ear.bundle.labels.index(label) for label in voice.labels]
-        adjusted = logits.clone()
+        engine = self.ear.engine
+        rows = [engine.labels.index(label) for label in voice.labels]
+        adjusted = logits.copy()
         adjusted[:, rows] += voice.weight * (-1.0 - voice.offset)
-        best = (logits[:, rows] + voice.weight * (1.0 - voice.offset)).sigmoid().amax(1)
-        for window in torch.nonzero(best > NEGLIGIBLE).flatten().tolist():
+        best = (logits[:, rows] + voice.weight * (1.0 - voice.offset)).max(axis=1)
+        for window in np.flatnonzero(best > NEGLIGIBLE).tolist():
             power = self.ear.power_of(heard.first + window)
             if power is not None:
-                cosine = voice_of(self.ear.network, compress(power.clone())[None]) @ voice.template
+                cosine = float(engine.voice(compress(power)) @ voice.template)
                 adjusted[window, rows] = logits[window, rows] + voice.weight * (cosine - voice.offset)
         return adjusted
-
-
-@torch.inference_mode()
-def voice_of(network: Any, features: Tensor) -> Tensor:
-    """Gives the speaker embedding [S] of one window [1, F, T]."""
-    return cast(Tensor, network.speaker(features))[0]

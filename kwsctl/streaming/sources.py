@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
@@ -37,7 +37,14 @@ class Source:
     seconds: float | None = None
 
 
-def sources(where: str, rate_hz: int, stdin: BinaryIO, *, identify: bool = False) -> Iterator[Source]:
+def sources(
+    where: str,
+    rate_hz: int,
+    stdin: BinaryIO,
+    *,
+    identify: bool = False,
+    on_lost: Callable[[], None] = lambda: None,
+) -> Iterator[Source]:
     """Opens what is to be heard.
 
     Args:
@@ -46,6 +53,7 @@ def sources(where: str, rate_hz: int, stdin: BinaryIO, *, identify: bool = False
         rate_hz: sample rate, in Hz.
         stdin: where raw PCM comes from.
         identify: compute the sha256 of files.
+        on_lost: told whenever samples of the microphone were lost.
 
     Yields:
         The streams one after the other, files in the order of their names.
@@ -57,7 +65,7 @@ def sources(where: str, rate_hz: int, stdin: BinaryIO, *, identify: bool = False
         yield Source("stdin", pcm(stdin, rate_hz))
         return
     if where == MICROPHONE:
-        yield Source("mic", microphone.pieces(rate_hz))
+        yield Source("mic", microphone.pieces(rate_hz, on_lost))
         return
     for file in audio_files(Path(where)):
         seconds = files.info(file).seconds
