@@ -13,7 +13,7 @@ import pytest
 REPOSITORY = Path(__file__).resolve().parents[1]
 LAYERS = [
     {"errors", "types"},
-    {"registry", "options", "seeding", "storage", "progress", "home"},
+    {"registry", "options", "seeding", "storage", "progress", "home", "records"},
     {"audio"},
     {"data"},
     {"features"},
@@ -26,6 +26,7 @@ LAYERS = [
     {"export"},
     {"bench"},
     {"report"},
+    {"demo"},
     {"diagnosis"},
     {"cli"},
 ]

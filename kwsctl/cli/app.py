@@ -19,6 +19,7 @@ from kwsctl.cli import (
     export,
     federate,
     listen,
+    report,
     train,
     users,
 )
@@ -43,6 +44,7 @@ app.command("federate")(federate.federate_command)
 app.command("export")(export.export_command)
 app.command("listen")(listen.listen_command)
 app.command("evaluate")(evaluate.evaluate_command)
+app.command("report")(report.report_command)
 app.command("doctor")(doctor.doctor_command)
 app.add_typer(data.app, name="data")
 app.add_typer(users.app, name="users")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from kwsctl import records
 from kwsctl.cli import console, parameters
 from kwsctl.cli import passphrase as secrets
 from kwsctl.home import home as home_folder
@@ -58,6 +59,7 @@ def export_command(
     from kwsctl.export.export import export
     from kwsctl.export.proving import ExportOptions
     from kwsctl.options import resolve
+    from kwsctl.personal import ledger
     from kwsctl.report.export_tables import export_table
 
     flags = {"precision": precision, "max_loss": max_loss, "soc": tuple(soc) if soc else None, "seed": seed}
@@ -81,6 +83,10 @@ def export_command(
         found = export(
             bundle, target, material, out, options, named=named, part=part, key=key, progress=progress
         )
+    if user is None:
+        records.keep(folder, "export", found)
+    else:
+        ledger.append(folder, user, "export", records.plain(found), key)
     console.show(found, as_json=json, render=export_table)
     for one in found.skipped:
         console.warn(f"Skipped: {one}")

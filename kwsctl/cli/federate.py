@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from kwsctl import records
 from kwsctl.cli import console, parameters
 from kwsctl.home import home as home_folder
 
@@ -77,6 +78,7 @@ def federate_command(
             provenance={"data": [one.resolve().parent.name for one in data]},
             progress=progress,
         )
+    records.keep(folder, "federate", result)
     if store.rejected:
         console.warn(f"{len(store.rejected)} clips cannot be used, the first: {store.rejected[0].reason}")
     for warning in result.warnings:

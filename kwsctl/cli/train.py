@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from kwsctl import records
 from kwsctl.cli import console, costs, parameters
 from kwsctl.errors import InputError
 from kwsctl.home import home as home_folder
@@ -116,6 +117,7 @@ def train_command(
     _warn(store, result)
     if result.labels:
         set_current_bundle(folder, bundle)
+    records.keep(folder, "train", costs.with_cost(result, spent))
     console.show(costs.with_cost(result, spent if json else None), as_json=json, render=train_table)
     if result.labels:
         console.note(f"Next: kwsctl evaluate --data {manifests[0]} --split {'test' if not data else 'val'}")
