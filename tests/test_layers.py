@@ -25,6 +25,7 @@ LAYERS = [
     {"federated"},
     {"export"},
     {"bench"},
+    {"standing"},
     {"report"},
     {"demo"},
     {"diagnosis"},
@@ -70,7 +71,7 @@ def test_every_package_is_listed_for_the_wheel() -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--help"], ["train", "--help"], ["data", "--help"], ["users", "--help"], ["--version"]]
+    "arguments", [[], ["--help"], ["train", "--help"], ["data", "--help"], ["users", "--help"], ["--version"]]
 )
 def test_help_does_not_import_torch(arguments: list[str]) -> None:
     code = (

@@ -48,6 +48,16 @@ def note(text: str) -> None:
     _err.print(escape(text), style="dim", soft_wrap=True)
 
 
+def heading(text: str) -> None:
+    """Tells that a part begins, on stderr."""
+    _err.print(f"\n[bold]{escape(text)}[/]", soft_wrap=True)
+
+
+def command(text: str) -> None:
+    """Shows a command as it would be typed, on stderr."""
+    _err.print(f"[cyan]$ {escape(text)}[/]", soft_wrap=True)
+
+
 def warn(text: str) -> None:
     """Tells something that the reader should not miss, on stderr."""
     _err.print(f"[yellow]warning:[/] {escape(text)}", soft_wrap=True)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from kwsctl.cli import console, parameters
+from kwsctl.cli import completion, console, parameters
 from kwsctl.cli import passphrase as secrets
 from kwsctl.errors import InputError
 from kwsctl.home import home as home_folder
@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 def evaluate_command(
     data: Annotated[Path, typer.Option("--data", help="Manifest of labelled clips.")],
     model: parameters.Model = None,
-    user: Annotated[str | None, typer.Option(help="Measure this person's model.")] = None,
+    user: Annotated[
+        str | None, typer.Option(help="Measure this person's model.", autocompletion=completion.users)
+    ] = None,
     split: Annotated[str, typer.Option(help="Which clips: train, val or test.")] = "test",
     background: Annotated[
         list[Path] | None,

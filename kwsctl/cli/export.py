@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from kwsctl import records
-from kwsctl.cli import console, parameters
+from kwsctl.cli import completion, console, parameters
 from kwsctl.cli import passphrase as secrets
 from kwsctl.home import home as home_folder
 
@@ -19,10 +19,18 @@ if TYPE_CHECKING:
 
 
 def export_command(
-    target: Annotated[str, typer.Option(help="Where to: onnx, snapdragon, or a file in export/targets/.")],
+    target: Annotated[
+        str,
+        typer.Option(
+            help="Where to: onnx, snapdragon, or a file in export/targets/.",
+            autocompletion=completion.targets,
+        ),
+    ],
     out: Annotated[Path, typer.Option(help="Folder of the package; an older package there is replaced.")],
     model: parameters.Model = None,
-    user: Annotated[str | None, typer.Option(help="Export this person's model.")] = None,
+    user: Annotated[
+        str | None, typer.Option(help="Export this person's model.", autocompletion=completion.users)
+    ] = None,
     soc: Annotated[
         list[str] | None,
         typer.Option(

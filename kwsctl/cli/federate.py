@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from kwsctl import records
-from kwsctl.cli import console, parameters
+from kwsctl.cli import completion, console, parameters
 from kwsctl.home import home as home_folder
 
 
@@ -26,7 +26,10 @@ def federate_command(
     rounds: Annotated[int | None, typer.Option(help="Rounds. [50]")] = None,
     part: Annotated[str | None, typer.Option(help="What is shared: full, head or vectors. [full]")] = None,
     aggregator: Annotated[
-        str | None, typer.Option(help="A file in federated/aggregators/. [fedadam]")
+        str | None,
+        typer.Option(
+            help="A file in federated/aggregators/. [fedadam]", autocompletion=completion.aggregators
+        ),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Bundle to write.", show_default="in the home")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Insist on going on from a checkpoint.")] = False,

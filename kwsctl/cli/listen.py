@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from kwsctl.cli import console, parameters
+from kwsctl.cli import completion, console, parameters
 from kwsctl.cli import passphrase as secrets
 from kwsctl.home import home as home_folder
 
@@ -49,7 +49,12 @@ def listen_command(
             help="A file, a folder, raw 16-bit PCM on stdin, or the microphone.",
         ),
     ] = "mic",
-    user: Annotated[str | None, typer.Option(help="With the keywords and thresholds of this person.")] = None,
+    user: Annotated[
+        str | None,
+        typer.Option(
+            help="With the keywords and thresholds of this person.", autocompletion=completion.users
+        ),
+    ] = None,
     threshold: Annotated[
         float | None, typer.Option(help="Score from which a keyword counts.", show_default="the model's")
     ] = None,

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from kwsctl.cli import console, parameters
+from kwsctl.cli import completion, console, parameters
 from kwsctl.cli import passphrase as secrets
 from kwsctl.errors import InputError
 from kwsctl.home import home as home_folder
@@ -19,6 +19,7 @@ def report_command(
         typer.Argument(
             metavar="[RUN|USER|DIR]",
             help="A model, log or JSON result, a person, or a folder.",
+            autocompletion=completion.users,
             show_default="everything in the home",
         ),
     ] = None,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from kwsctl import records
-from kwsctl.cli import console, costs, parameters
+from kwsctl.cli import completion, console, costs, parameters
 from kwsctl.errors import InputError
 from kwsctl.home import home as home_folder
 from kwsctl.home import set_current_bundle
@@ -38,7 +38,12 @@ def train_command(
     keyword: Annotated[
         list[str] | None, typer.Option(help="Label to detect, all others are negatives; repeatable.")
     ] = None,
-    arch: Annotated[str | None, typer.Option(help="Architecture: a file in models/. [tcresnet]")] = None,
+    arch: Annotated[
+        str | None,
+        typer.Option(
+            help="Architecture: a file in models/. [tcresnet]", autocompletion=completion.architectures
+        ),
+    ] = None,
     objective: Annotated[
         str | None,
         typer.Option(help="Train an encoder for new words: softmax, prototypical, triplet or episodic."),

@@ -99,9 +99,10 @@ def _of_folder(place: Path, key: Key | None, title: str) -> Material:
             found[kind].append(_read(kind, path, key))
         except (KwsctlError, OSError, ValueError, KeyError) as error:
             aside.append(f"{path.relative_to(place)}: {error}")
+    once = {(record.command, record.time): record for record in found["records"]}  # copies are shown once
     made = Material(
         title,
-        records=tuple(sorted(found["records"], key=lambda record: record.time, reverse=True)),
+        records=tuple(sorted(once.values(), key=lambda record: record.time, reverse=True)),
         people=tuple(found["people"]),
         federations=tuple(one for one in found["logs"] if one is not None),
         packages=tuple(found["packages"]),

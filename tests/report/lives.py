@@ -69,8 +69,8 @@ def _before_after() -> dict[str, object]:
 
 def _rounds(path: Path) -> None:
     lines = [
-        {"round": n, "asked": 4, "answered": 4, "dropped": [], "refused": {}, "left_out": {}, "figure": 0.5 + n / 20,
-         "bytes_up": 1000, "bytes_down": 2000, "epsilon": 0.3 * n}
+        {"round": n, "asked": 4, "answered": 4, "dropped": [], "refused": {}, "left_out": {},
+         "figure": 0.5 + n / 20, "bytes_up": 1000, "bytes_down": 2000, "epsilon": 0.3 * n}
         for n in range(1, 6)
     ]  # fmt: skip
     path.write_text("".join(json.dumps(line) + "\n" for line in lines))

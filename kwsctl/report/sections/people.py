@@ -24,11 +24,11 @@ MOST = 40
 
 
 def blocks(material: Material) -> tuple[Block, ...]:
-    """Draws the newest evaluation over several people."""
-    for record in material.evaluations:
-        if len(record.facts["per_speaker"]) > 1:
-            return (_block(title_of(record, material), record.facts),)
-    return ()
+    """Draws the evaluation over most people, of these the newest."""
+    record = max(material.evaluations, key=lambda one: len(one.facts["per_speaker"]), default=None)
+    if record is None or len(record.facts["per_speaker"]) < 2:
+        return ()
+    return (_block(title_of(record, material), record.facts),)
 
 
 def _block(heading: str, facts: Mapping[str, Any]) -> Block:
