@@ -62,7 +62,7 @@ def test_alone_it_tells_where_one_is_and_what_comes_next(own_home: Path) -> None
     assert "anna (1)" in told.stdout
 
 
-@pytest.mark.parametrize("arguments", [[], ["--help"], ["train", "--help"], ["users", "list"]])
+@pytest.mark.parametrize("arguments", [[], ["--help"], ["train", "--help"], ["export", "--help"]])
 def test_narrow_terminals_get_whole_lines(arguments: list[str], own_home: Path) -> None:
     told = kwsctl(*arguments, COLUMNS="50", KWSCTL_HOME=str(own_home))
     assert told.returncode == 0
