@@ -183,7 +183,7 @@ def _federate(place: Place) -> None:
     data, shared = place / "voices" / "devices.csv", place / "hey-snapdragon.safetensors"
     people.devices(place / "voices" / "people.csv", people.load(place / "outlier.json"), data)
     begin = ("federate", "--data", data, "--model", shared, "--aggregator", "mean", "--set=evaluate_every=1")
-    masked = ("--set=secure.on=true", "--set=secure.degree=4", "--set=local.rate=0.1")
+    masked = ("--set=secure.on=true", "--set=secure.degree=4", "--set=local.rate=0.05")
     out = place / "federated.safetensors"
     place.kwsctl(*begin, "--rounds", str(ROUNDS), *masked, "--out", out, keep="federated")
     for name, model in (("before-federation", shared), ("after-federation", out)):
@@ -193,7 +193,7 @@ def _federate(place: Place) -> None:
 
 
 def _export(place: Place) -> None:
-    """Exports for Snapdragon; where the proof says no, with wider activations; without the extra, for onnx."""
+    """Exports for Snapdragon; where the proof says no, with wider activations, then for onnx."""
     tries: list[tuple[str, ...]] = [("onnx",)]
     if importlib.util.find_spec("onnxruntime_qnn") is None:
         console.note("The extra snapdragon is not installed: exports for onnx instead.")
@@ -208,7 +208,7 @@ def _export(place: Place) -> None:
         except ParityError as refused:
             if number == len(tries):
                 raise
-            console.warn(f"Nothing was written, because the proof says no: {refused.message}")
+            console.warn(f"The proof says no, nothing was written: {refused.message}")
 
 
 def _hear(place: Place) -> None:

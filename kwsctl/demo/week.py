@@ -1,4 +1,4 @@
-"""A simulated week: a person's calls among other words and other people, in a noisy room, day by day."""
+"""A simulated week: a person's calls among other words and other people, in a room with a fan, day by day."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def record(corpus: Path, home: Path, found: Outlier, out: Path, progress: Progre
     """
     store = prepared(corpus, home)
     row = {clip.path.resolve(): i for i, clip in enumerate(store.clips)}
-    crowd = strangers(corpus, found.speaker)
+    crowd = strangers(corpus, found)
     for day, name in enumerate(NAMES):
         draw = numpy_generator(0, "demo", name)
         first = min(day, DAYS - 1) * CALLS_A_DAY
@@ -75,7 +75,7 @@ def record(corpus: Path, home: Path, found: Outlier, out: Path, progress: Progre
         own = draw.permutation(len(found.others))[: WORDS_A_DAY // 2]
         others += [found.others[i] for i in own]
         said = [(row[path.resolve()], kind) for path, kind in in_turn(calls, others)]
-        noise = noises.KINDS[_noise(day)](draw, 5 * life.RATE_HZ)
+        noise = noises.fan(draw, 5 * life.RATE_HZ)
         stream = life.spoken(store, said, draw, noise=np.asarray(noise, np.float32), snr_db=SNR_DB)
         place = out if day < DAYS else out.parent
         files.write(place / f"{name}.flac", stream.samples, life.RATE_HZ)
@@ -115,8 +115,3 @@ def _unheard(clips: tuple[object, ...], found: Outlier) -> list[Path]:
         if (clip.speaker, clip.label) == (found.speaker, found.keyword)  # type: ignore[attr-defined]
         and clip.path.resolve() not in used  # type: ignore[attr-defined]
     ]
-
-
-def _noise(day: int) -> str:
-    kinds = sorted(noises.KINDS)
-    return kinds[day % len(kinds)]

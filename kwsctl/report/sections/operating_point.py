@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from kwsctl.evaluation import curve
+from kwsctl.records import Record
 from kwsctl.report import panels, svg
 from kwsctl.report.material import Material, title_of
 from kwsctl.report.section import Block, Rows
@@ -17,16 +18,25 @@ if TYPE_CHECKING:
 TITLE = "Misses against false alarms"
 PLACE = 10
 FILLED_BY = "kwsctl evaluate --data MANIFEST --background AUDIO"
-MOST = 3
+MOST = 4
 
 
 def blocks(material: Material) -> tuple[Block, ...]:
     """Draws the newest evaluations that have a curve."""
-    drawn = [record for record in material.evaluations if "curve" in record.facts][:MOST]
+    drawn = newest(material)
     return tuple(
         _block(title_of(record, material), record.facts, f"det{number}")
         for number, record in enumerate(drawn)
     )
+
+
+def newest(material: Material) -> list[Record]:
+    """Gives the newest evaluation with a curve of each model and person on each split, not too many."""
+    found: dict[str, Record] = {}
+    for record in material.evaluations:
+        if "curve" in record.facts:
+            found.setdefault(title_of(record, material), record)
+    return list(found.values())[:MOST]
 
 
 def _block(heading: str, facts: Mapping[str, Any], name: str) -> Block:

@@ -8,7 +8,7 @@ from kwsctl.evaluation import curve
 from kwsctl.report import panels, svg
 from kwsctl.report.material import Material, title_of
 from kwsctl.report.section import Block
-from kwsctl.report.sections.operating_point import MOST
+from kwsctl.report.sections.operating_point import newest
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -21,7 +21,7 @@ FILLED_BY = "kwsctl evaluate --data MANIFEST"
 def blocks(material: Material) -> tuple[Block, ...]:
     """Draws the histograms of the newest evaluations."""
     made = []
-    for number, record in enumerate([r for r in material.evaluations if "curve" in r.facts][:MOST]):
+    for number, record in enumerate(newest(material)):
         found, point = (
             curve.from_facts(record.facts["curve"]),
             curve.point_of(record.facts["detection"]),
