@@ -20,7 +20,7 @@ $(STAMP): pyproject.toml
 	@echo "Installing kwsctl and its tools into $(VENV) (the first time takes a few minutes)"
 	@# torch first and by itself: asked for through other packages, the newest CUDA build could be taken.
 	@$(BIN)/pip install --quiet --disable-pip-version-check "torch>=2.11,<2.14" --prefer-binary
-	@$(BIN)/pip install --quiet --disable-pip-version-check --prefer-binary --editable ".[voices,espeak,peers,snapdragon,federated,wyoming,dev]"
+	@$(BIN)/pip install --quiet --disable-pip-version-check --prefer-binary --editable ".[voices,espeak,peers,snapdragon,federated,wyoming,docs,dev]"
 	@touch $@
 
 setup-flower: $(FLOWER_STAMP)
@@ -33,16 +33,9 @@ $(FLOWER_STAMP): pyproject.toml
 	@$(FLOWER)/bin/pip install --quiet --disable-pip-version-check --prefer-binary --editable ".[federated,flower]" "flwr[simulation]" "pytest>=9,<10" "hypothesis>=6.150,<7"
 	@touch $@
 
+# Shows the whole life of a wake word; stopped, the same command goes on.
 demo: $(STAMP)
-	@$(BIN)/kwsctl train --home demo/home --out demo/hey-snapdragon.safetensors --epochs 20
-	@$(BIN)/kwsctl evaluate --home demo/home --model demo/hey-snapdragon.safetensors --plot demo/det.png \
-	  --data demo/home/data/synthetic-hey-snapdragon/manifest.csv
-	@echo; echo "Picture: demo/det.png"
-	@echo "Next:    source .venv/bin/activate"
-	@echo "         kwsctl train --phrase \"okay computer\"           # your own wake phrase"
-	@echo "         kwsctl enroll MY_CLIPS --user ME --keyword \"open sesame\"   # a word of your own"
-	@echo "         kwsctl data prepare folder --root MY_RECORDINGS   # your own recordings"
-	@echo "         kwsctl data list                                  # public corpora"
+	@$(BIN)/kwsctl demo --out demo
 
 # A process for each core, and one thread in each: more threads than cores wait for one another.
 test: $(STAMP)
@@ -81,10 +74,13 @@ lint: $(STAMP)
 types: $(STAMP)
 	@$(BIN)/mypy
 
+# The site, with every link checked; it is read from build/site/index.html.
 docs: $(STAMP)
+	@$(BIN)/python docs/commands.py --check
 	@$(BIN)/pytest -q tests/test_docs.py
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
-check: lint types test
+check: lint types docs test
 
 clean:
 	rm -rf $(VENV) $(FLOWER) build dist *.egg-info

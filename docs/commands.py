@@ -1,6 +1,6 @@
-"""Writes the command table of README.md and docs/commands.md from the command line itself.
+"""Writes the command table of README.md, docs/commands.md and the table of recipes from the program itself.
 
-python docs/commands.py          # rewrite both
+python docs/commands.py          # rewrite them
 python docs/commands.py --check  # exit with 1 if they are not up to date
 """
 
@@ -14,10 +14,13 @@ from typing import Any
 import typer.main
 
 from kwsctl.cli.app import app
+from kwsctl.data.prepare import recipes
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 README = REPOSITORY / "README.md"
 REFERENCE = REPOSITORY / "docs" / "commands.md"
+DATA = REPOSITORY / "docs" / "data.md"
+RECIPES, RECIPES_END = "<!-- recipes: made by docs/commands.py -->", "<!-- end of recipes -->"
 START, END = "<!-- commands: made by docs/commands.py -->", "<!-- end of commands -->"
 
 
@@ -63,16 +66,30 @@ def reference() -> str:
     return "\n".join(parts).rstrip() + "\n"
 
 
-def with_table(readme: str) -> str:
-    """Puts the table between the markers of the README."""
-    before, _, rest = readme.partition(START)
-    _, _, after = rest.partition(END)
-    return f"{before}{START}\n{table()}\n{END}{after}"
+def recipe_table() -> str:
+    """Makes the table of data recipes, their sizes and licences."""
+    rows = ["| Recipe | What | Download | Licence |", "|---|---|---|---|"]
+    for one in recipes():
+        size = "" if one.bytes is None else f"{one.bytes / 1e9:.1f} GB"
+        cells = (f"`{one.name}`", one.summary, size, one.licence)
+        rows.append(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |")
+    return "\n".join(rows)
+
+
+def between(text: str, start: str, made: str, end: str) -> str:
+    """Puts what was made between two markers of a page."""
+    before, _, rest = text.partition(start)
+    _, _, after = rest.partition(end)
+    return f"{before}{start}\n{made}\n{end}{after}"
 
 
 def main() -> int:
-    """Writes, or checks, both files."""
-    wanted = {README: with_table(README.read_text()), REFERENCE: reference()}
+    """Writes, or checks, all files."""
+    wanted = {
+        README: between(README.read_text(), START, table(), END),
+        REFERENCE: reference(),
+        DATA: between(DATA.read_text(), RECIPES, recipe_table(), RECIPES_END),
+    }
     stale = [path for path, text in wanted.items() if not path.exists() or path.read_text() != text]
     if "--check" in sys.argv:
         for path in stale:

@@ -23,6 +23,7 @@ from torch import Tensor, nn
 
 from kwsctl import architecture
 from kwsctl.errors import BundleError
+from kwsctl.registry import did_you_mean
 from kwsctl.storage import write_bytes
 from kwsctl.types import FeatureSpec
 
@@ -250,7 +251,8 @@ def _pack(tensors: Mapping[str, Tensor], header: Mapping[str, Any]) -> bytes:
 def _unpack(path: Path, kind: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
     remedy = f"Give a {kind} written by kwsctl; `kwsctl train` makes one."
     if not path.is_file():
-        raise BundleError(f"There is no {kind} file {path}.", remedy)
+        there = [other.name for other in path.parent.glob("*.safetensors")]
+        raise BundleError(f"There is no {kind} file {path}.", f"{did_you_mean(path.name, there)}{remedy}")
     try:
         with safetensors.safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}

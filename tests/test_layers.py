@@ -13,7 +13,7 @@ import pytest
 REPOSITORY = Path(__file__).resolve().parents[1]
 LAYERS = [
     {"errors", "types"},
-    {"registry", "options", "seeding", "storage", "progress", "home"},
+    {"registry", "options", "seeding", "storage", "progress", "home", "records"},
     {"audio"},
     {"data"},
     {"features"},
@@ -25,7 +25,9 @@ LAYERS = [
     {"federated"},
     {"export"},
     {"bench"},
+    {"standing"},
     {"report"},
+    {"demo"},
     {"diagnosis"},
     {"cli"},
 ]
@@ -69,7 +71,7 @@ def test_every_package_is_listed_for_the_wheel() -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--help"], ["train", "--help"], ["data", "--help"], ["users", "--help"], ["--version"]]
+    "arguments", [[], ["--help"], ["train", "--help"], ["data", "--help"], ["users", "--help"], ["--version"]]
 )
 def test_help_does_not_import_torch(arguments: list[str]) -> None:
     code = (

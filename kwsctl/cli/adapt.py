@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from kwsctl.cli import console, parameters
+from kwsctl.cli import completion, console, parameters
 from kwsctl.cli import passphrase as secrets
 from kwsctl.errors import InputError
 from kwsctl.home import home as home_folder
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def adapt_command(
-    user: Annotated[str, typer.Option(help="Whose model.")],
+    user: Annotated[str, typer.Option(help="Whose model.", autocompletion=completion.users)],
     stream: Annotated[
         str,
         typer.Option(

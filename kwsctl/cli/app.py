@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from typing import Annotated, cast
 
@@ -13,12 +14,14 @@ from kwsctl.cli import (
     bench,
     console,
     data,
+    demo,
     doctor,
     enroll,
     evaluate,
     export,
     federate_deploy,
     listen,
+    report,
     train,
     users,
 )
@@ -30,11 +33,14 @@ UsageError = cast("type[typer.BadParameter]", typer.BadParameter.__bases__[0])
 app = typer.Typer(
     name="kwsctl",
     help="Train a wake word, make it personal, and take it to the device.",
-    no_args_is_help=True,
+    invoke_without_command=True,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+GOES_ON = ("train", "federate", "adapt", "demo", "data prepare")
+"""Commands that keep what they have done, and go on from there."""
+
 # In the order of a wake word's life; groups come last on the help page.
 app.command("train")(train.train_command)
 app.command("enroll")(enroll.enroll_command)
@@ -42,6 +48,8 @@ app.command("adapt")(adapt.adapt_command)
 app.command("export")(export.export_command)
 app.command("listen")(listen.listen_command)
 app.command("evaluate")(evaluate.evaluate_command)
+app.command("report")(report.report_command)
+app.command("demo")(demo.demo_command)
 app.command("doctor")(doctor.doctor_command)
 app.add_typer(federate_deploy.app, name="federate")
 app.add_typer(data.app, name="data")
@@ -57,10 +65,20 @@ def _show_version(wanted: bool) -> None:
 
 @app.callback()
 def root(
+    context: typer.Context,
     debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks of errors.")] = False,
     version: Annotated[bool, typer.Option("--version", callback=_show_version, is_eager=True)] = False,
 ) -> None:
-    """Train a wake word, make it personal, and take it to the device."""
+    """Train a wake word, make it personal, and take it to the device.
+
+    Without a command it tells where you are, and what makes sense next.
+    """
+    if context.invoked_subcommand is None:
+        from kwsctl.home import home
+        from kwsctl.report.standing_table import standing_table
+        from kwsctl.standing import standing
+
+        console.show(standing(home()), as_json=False, render=standing_table)
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -82,6 +100,15 @@ def main(arguments: list[str] | None = None) -> None:
         hint = f"Try: {error.ctx.command_path} --help" if error.ctx else "Try: kwsctl --help"
         sys.exit(console.fail(InputError(error.format_message(), hint)))
     except (KeyboardInterrupt, typer.Abort):
-        console.note("Interrupted.")
-        sys.exit(console.EXIT_INTERRUPTED)
+        code = console.EXIT_INTERRUPTED
+    if code == console.EXIT_INTERRUPTED and arguments[:1] != ["adapt"]:  # which tells more itself
+        console.note(_interrupted(arguments))
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _interrupted(arguments: list[str]) -> str:
+    """Says what is left of a command that was stopped, and how to go on."""
+    typed = shlex.join(["kwsctl", *arguments])
+    if " ".join(arguments).startswith(GOES_ON):
+        return f"Interrupted. What was done is kept; the same command goes on: {typed}"
+    return f"Interrupted. Nothing was left half-done; begin again: {typed}"

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import json
-import os
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 from rich.console import Console, RenderableType
@@ -19,6 +16,7 @@ from rich.text import Text
 
 from kwsctl.errors import KwsctlError
 from kwsctl.progress import Progress as ReportProgress
+from kwsctl.records import plain
 
 _out = Console(highlight=False)
 _err = Console(stderr=True, highlight=False)
@@ -36,19 +34,29 @@ def show(result: Any, *, as_json: bool, render: Callable[[Any], RenderableType],
         wrap: break lines that are wider than the terminal; not for what is to be copied.
     """
     if as_json:
-        print(json.dumps(_plain(result), ensure_ascii=False, allow_nan=False))
+        print(json.dumps(plain(result), ensure_ascii=False, allow_nan=False))
     else:
         _out.print(render(result), soft_wrap=not wrap)
 
 
 def line(facts: dict[str, Any]) -> None:
     """Prints one JSON object of a stream of them, at once."""
-    print(json.dumps(_plain(facts), ensure_ascii=False, allow_nan=False), flush=True)
+    print(json.dumps(plain(facts), ensure_ascii=False, allow_nan=False), flush=True)
 
 
 def note(text: str) -> None:
     """Tells something that is not the result, on stderr."""
     _err.print(escape(text), style="dim", soft_wrap=True)
+
+
+def heading(text: str) -> None:
+    """Tells that a part begins, on stderr."""
+    _err.print(f"\n[bold]{escape(text)}[/]", soft_wrap=True)
+
+
+def command(text: str) -> None:
+    """Shows a command as it would be typed, on stderr."""
+    _err.print(f"[cyan]$ {escape(text)}[/]", soft_wrap=True)
 
 
 def warn(text: str) -> None:
@@ -137,18 +145,3 @@ def round_table(columns: tuple[str, ...], shown: int = 8) -> Iterator[ReportProg
 
 def _short(value: str | float) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
-
-
-def _plain(value: Any) -> Any:
-    """Turns dataclasses, paths, tuples and numpy numbers into what JSON knows."""
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {f.name: _plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
-    if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple | set | frozenset):
-        return [_plain(item) for item in value]
-    if isinstance(value, Path | os.PathLike):
-        return os.fspath(value)
-    if hasattr(value, "tolist"):  # numpy arrays and numbers
-        return _plain(value.tolist())
-    return value

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from kwsctl.cli import console, parameters
+from kwsctl.cli import completion, console, parameters
 from kwsctl.home import home as home_folder
 
 app = typer.Typer(help="Prepare, check and import data.", no_args_is_help=True)
@@ -29,7 +29,9 @@ def list_command(json: parameters.Json = False) -> None:
 
 @app.command("prepare")
 def prepare_command(
-    name: Annotated[str, typer.Argument(help="Recipe, see `kwsctl data list`.")],
+    name: Annotated[
+        str, typer.Argument(help="Recipe, see `kwsctl data list`.", autocompletion=completion.recipes)
+    ],
     out: Annotated[
         Path | None, typer.Option(help="Folder for downloads and manifest.", show_default="in the home")
     ] = None,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from kwsctl.cli import console, costs, parameters
+from kwsctl.cli import completion, console, costs, parameters
 from kwsctl.cli import passphrase as secrets
 from kwsctl.cli.recording import recorded
 from kwsctl.errors import InputError
@@ -62,7 +62,7 @@ class EnrollResult:
 
 
 def enroll_command(
-    user: Annotated[str, typer.Option(help="Whose model.")],
+    user: Annotated[str, typer.Option(help="Whose model.", autocompletion=completion.users)],
     clips: Annotated[
         list[str] | None, typer.Argument(metavar="CLIP...", help="Files, folders or patterns.")
     ] = None,
@@ -73,7 +73,12 @@ def enroll_command(
         int | None, typer.Option(metavar="N", help="Record so many clips from the microphone.")
     ] = None,
     method: Annotated[
-        str | None, typer.Option(help="How: auto, or a file in learning/adapters/.", show_default="auto")
+        str | None,
+        typer.Option(
+            help="How: auto, or a file in learning/adapters/.",
+            show_default="auto",
+            autocompletion=completion.adapters,
+        ),
     ] = None,
     policy: Annotated[
         str | None,

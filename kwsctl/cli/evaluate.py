@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from kwsctl.cli import console, parameters
+from kwsctl.cli import completion, console, parameters
 from kwsctl.cli import passphrase as secrets
 from kwsctl.errors import InputError
 from kwsctl.home import home as home_folder
@@ -15,6 +15,7 @@ from kwsctl.options import resolve
 
 if TYPE_CHECKING:
     from kwsctl.bundle import Bundle
+    from kwsctl.personal.before_after import BeforeAfter
     from kwsctl.personal.encryption import Key
     from kwsctl.personal.person import Profile
     from kwsctl.personal.trials import Trials
@@ -23,7 +24,9 @@ if TYPE_CHECKING:
 def evaluate_command(
     data: Annotated[Path, typer.Option("--data", help="Manifest of labelled clips.")],
     model: parameters.Model = None,
-    user: Annotated[str | None, typer.Option(help="Measure this person's model.")] = None,
+    user: Annotated[
+        str | None, typer.Option(help="Measure this person's model.", autocompletion=completion.users)
+    ] = None,
     split: Annotated[str, typer.Option(help="Which clips: train, val or test.")] = "test",
     background: Annotated[
         list[Path] | None,
@@ -66,17 +69,19 @@ def evaluate_command(
         )
 
     from kwsctl.data.prepare import prepared
+    from kwsctl.evaluation.curve import to_facts
     from kwsctl.evaluation.evaluate import evaluate
     from kwsctl.evaluation.score_file import write_scores
     from kwsctl.personal.trials import others_pass, trials
     from kwsctl.report.evaluation_table import table
 
     folder = home_folder(home)
-    profile = None
+    profile = key = None
     if user is None:
         bundle, origin = parameters.resolve_model(model, folder)
     else:
-        bundle, origin, profile = _personal(user, model, folder, secrets.resolve_key(passphrase, key_file))
+        key = secrets.resolve_key(passphrase, key_file)
+        bundle, origin, profile = _personal(user, model, folder, key)
     console.note(f"Model: {origin}")
     with console.progress_bar("Preparing") as progress:
         store = prepared(data, folder, progress, rate_hz=bundle.features.sample_rate_hz)
@@ -105,6 +110,8 @@ def evaluate_command(
         console.note(
             f"Others who say it: {passed.rate:.1%} of {passed.n} clips pass (they count nowhere else)."
         )
+    facts |= {"before_after": _before_after(profile, model, bundle, found_trials)}
+    _keep(folder, {**facts, "curve": to_facts(found.tradeoff)}, user, key)
     console.show(facts, as_json=json, render=lambda _: table(found))
     for warning in found.warnings:
         console.warn(warning)
@@ -123,6 +130,28 @@ def _personal(user: str, model: Path | None, home: Path, key: Key | None) -> tup
     found = profiles.load(home, user, key)
     base = parameters.base_named(found.base) if model is None else load(model)
     return personal_bundle(found, base), f"{found.base} as {user} enrolled it", found
+
+
+def _before_after(
+    profile: Profile | None, model: Path | None, personal: Bundle, found: Trials | None
+) -> tuple[BeforeAfter, ...]:
+    """Compares the person's model with the one it was made on; a package holds no other to compare with."""
+    if profile is None or found is None or (model is not None and model.is_dir()):
+        return ()
+    from kwsctl.personal.before_after import before_after
+
+    return before_after(profile, parameters.base_or(model, profile.base), personal, found)
+
+
+def _keep(home: Path, facts: dict[str, Any], user: str | None, key: Key | None) -> None:
+    """Keeps the figures for `kwsctl report`: a person's go to their ledger, sealed and forgotten with it."""
+    from kwsctl import records
+    from kwsctl.personal import folder, ledger
+
+    if user is None:
+        records.keep(home, "evaluate", facts)
+    elif folder.of(home, user).is_dir():  # on a package there may be no profile here
+        ledger.append(home, user, "evaluate", records.plain(facts), key)
 
 
 def _in_package(user: str, folder: Path, key: Key | None) -> tuple[Bundle, str, Profile]:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from kwsctl.cli import console, parameters
+from kwsctl import records
+from kwsctl.cli import completion, console, parameters
 from kwsctl.cli import passphrase as secrets
 from kwsctl.home import home as home_folder
 
@@ -22,10 +23,18 @@ if TYPE_CHECKING:
 
 
 def export_command(
-    target: Annotated[str, typer.Option(help="Where to: onnx, snapdragon, or a file in export/targets/.")],
+    target: Annotated[
+        str,
+        typer.Option(
+            help="Where to: onnx, snapdragon, or a file in export/targets/.",
+            autocompletion=completion.targets,
+        ),
+    ],
     out: Annotated[Path, typer.Option(help="Folder of the package; an older package there is replaced.")],
     model: parameters.Model = None,
-    user: Annotated[str | None, typer.Option(help="Export this person's model.")] = None,
+    user: Annotated[
+        str | None, typer.Option(help="Export this person's model.", autocompletion=completion.users)
+    ] = None,
     soc: Annotated[
         list[str] | None,
         typer.Option(
@@ -89,6 +98,7 @@ def export_command(
     from kwsctl.export.export import export
     from kwsctl.export.proving import ExportOptions
     from kwsctl.options import resolve
+    from kwsctl.personal import ledger
     from kwsctl.report.export_tables import export_table
 
     flags = {
@@ -124,6 +134,10 @@ def export_command(
 
         profiled = hub.of_package(found.package, material.held_out.features, profile_on_device)
         found = dataclasses.replace(found, on_device=profiled)
+    if user is None:
+        records.keep(folder, "export", found)
+    else:
+        ledger.append(folder, user, "export", records.plain(found), key)
     console.show(found, as_json=json, render=export_table)
     for one in found.skipped:
         console.warn(f"Skipped: {one}")

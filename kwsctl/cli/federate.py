@@ -7,7 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-from kwsctl.cli import console, parameters
+from kwsctl import records
+from kwsctl.cli import completion, console, parameters
 from kwsctl.home import home as home_folder
 
 
@@ -26,7 +27,10 @@ def federate_command(
     rounds: Annotated[int | None, typer.Option(help="Rounds. [50]")] = None,
     part: Annotated[str | None, typer.Option(help="What is shared: full, head or vectors. [full]")] = None,
     aggregator: Annotated[
-        str | None, typer.Option(help="A file in federated/aggregators/. [fedadam]")
+        str | None,
+        typer.Option(
+            help="A file in federated/aggregators/. [fedadam]", autocompletion=completion.aggregators
+        ),
     ] = None,
     precision: parameters.Precision = None,
     out: Annotated[Path | None, typer.Option(help="Bundle to write.", show_default="in the home")] = None,
@@ -87,6 +91,7 @@ def federate_command(
             provenance={"data": [one.resolve().parent.name for one in data]},
             progress=progress,
         )
+    records.keep(folder, "federate", result)
     if store.rejected:
         console.warn(f"{len(store.rejected)} clips cannot be used, the first: {store.rejected[0].reason}")
     for warning in result.warnings:

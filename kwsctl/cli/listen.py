@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kwsctl.cli import console, parameters
+from kwsctl.cli import completion, console, parameters
 from kwsctl.cli import passphrase as secrets
 from kwsctl.cli.meter import shown
 from kwsctl.home import home as home_folder
@@ -58,7 +58,12 @@ def listen_command(
             help="A file, a folder, raw 16-bit PCM on stdin, or the microphone.",
         ),
     ] = "mic",
-    user: Annotated[str | None, typer.Option(help="With the keywords and thresholds of this person.")] = None,
+    user: Annotated[
+        str | None,
+        typer.Option(
+            help="With the keywords and thresholds of this person.", autocompletion=completion.users
+        ),
+    ] = None,
     threshold: Annotated[
         float | None, typer.Option(help="Score from which a keyword counts.", show_default="the model's")
     ] = None,

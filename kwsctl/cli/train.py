@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from kwsctl.cli import console, costs, parameters
+from kwsctl import records
+from kwsctl.cli import completion, console, costs, parameters
 from kwsctl.errors import InputError
 from kwsctl.home import home as home_folder
 from kwsctl.home import set_current_bundle
@@ -37,7 +38,12 @@ def train_command(
     keyword: Annotated[
         list[str] | None, typer.Option(help="Label to detect, all others are negatives; repeatable.")
     ] = None,
-    arch: Annotated[str | None, typer.Option(help="Architecture: a file in models/. [tcresnet]")] = None,
+    arch: Annotated[
+        str | None,
+        typer.Option(
+            help="Architecture: a file in models/. [tcresnet]", autocompletion=completion.architectures
+        ),
+    ] = None,
     objective: Annotated[
         str | None,
         typer.Option(help="Train an encoder for new words: softmax, prototypical, triplet or episodic."),
@@ -116,6 +122,7 @@ def train_command(
     _warn(store, result)
     if result.labels:
         set_current_bundle(folder, bundle)
+    records.keep(folder, "train", costs.with_cost(result, spent))
     console.show(costs.with_cost(result, spent if json else None), as_json=json, render=train_table)
     if result.labels:
         console.note(f"Next: kwsctl evaluate --data {manifests[0]} --split {'test' if not data else 'val'}")

@@ -7,14 +7,19 @@ from typing import Annotated
 
 import typer
 
-from kwsctl.cli import console, parameters
+from kwsctl.cli import completion, console, parameters
 from kwsctl.cli.passphrase import KeyFile, Passphrase, resolve_key
 from kwsctl.home import home as home_folder
 
 app = typer.Typer(help="List, show, move, undo and forget personal profiles.", no_args_is_help=True)
 
 User = Annotated[
-    str, typer.Argument(metavar="USER", help="Name given at enrolment, see `kwsctl users list`.")
+    str,
+    typer.Argument(
+        metavar="USER",
+        help="Name given at enrolment, see `kwsctl users list`.",
+        autocompletion=completion.users,
+    ),
 ]
 
 

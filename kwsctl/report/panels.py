@@ -121,6 +121,7 @@ def _per_hour(axes: Axes, curve: Tradeoff, per_hour: Floats, detection: Detectio
         xlabel="false alarms per hour of background audio", ylabel="missed keywords (false rejects) in %"
     )
     axes.xaxis.set_major_formatter(_plain)
+    axes.xaxis.set_minor_formatter(_unnamed)
     axes.grid()
 
 
@@ -186,6 +187,10 @@ def _single_threshold(detection: Detection | None) -> float | None:
         return detection.threshold
     different = set(detection.threshold.values())
     return different.pop() if len(different) == 1 else None
+
+
+def _unnamed(_value: float, _position: float) -> str:
+    return ""
 
 
 def _plain(value: float, _position: float) -> str:

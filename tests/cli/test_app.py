@@ -44,7 +44,7 @@ def test_wrong_usage_is_exit_code_2(capsys: pytest.CaptureFixture[str], argument
     assert "Traceback" not in err
 
 
-@pytest.mark.parametrize("arguments", [[], ["users"], ["bench"]])
+@pytest.mark.parametrize("arguments", [["data"], ["users"], ["bench"]])
 def test_no_command_shows_the_help_page_and_no_error(
     capsys: pytest.CaptureFixture[str], arguments: list[str]
 ) -> None:

@@ -229,6 +229,11 @@ def test_evaluate_uses_the_personal_threshold_and_leaves_enrolled_clips_out(
     facts = json.loads(out)
     assert facts["detection_as_shipped"]["threshold"] == {WORD: pytest.approx(threshold)}
     assert facts["per_speaker"]["s20"]["n"] == 4
+    (compared,) = facts["before_after"]
+    assert compared["heard_before"] is None  # a word that the base does not know
+    assert (compared["heard_after"]["n"], compared["wrong_after"]["n"]) == (4, 2)
+    assert not (own_home / "runs").exists()  # what is about a person is in the ledger
+    assert [entry.event for entry in ledger.read(own_home, "ana")] == ["enroll", "evaluate"]
 
 
 def test_evaluate_of_nobody_is_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

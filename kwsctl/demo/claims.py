@@ -1,0 +1,149 @@
+"""What the talk claims about on-device learning, held against what the demo has just measured."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from kwsctl.demo.week import Heard
+from kwsctl.report.federate_table import size
+from kwsctl.report.wording import percent
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One claim.
+
+    Attributes:
+        claim: in a few words.
+        measured: what the demo saw; for what it does not measure, the command that does.
+        met: whether that bears the claim out; None where it is not measured here.
+    """
+
+    claim: str
+    measured: str
+    met: bool | None
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Everything that the demo measured.
+
+    Attributes:
+        shared: the evaluation of the shared model.
+        enrolled: that of the person's model after enrolment.
+        adapted: that after the week.
+        learned: what `kwsctl adapt` left in the ledger about updates.
+        federated: of `kwsctl federate` with masks and with noise, and evaluations before and after.
+        exported: of `kwsctl export`.
+        monday: calls heard on the day after the week, by model.
+    """
+
+    shared: Mapping[str, Any]
+    enrolled: Mapping[str, Any]
+    adapted: Mapping[str, Any]
+    learned: tuple[Mapping[str, Any], ...]
+    federated: Mapping[str, Mapping[str, Any]]
+    exported: Mapping[str, Any]
+    monday: Mapping[str, Heard]
+
+
+NOT_HERE = (
+    ("Others who say it are told apart", "kwsctl bench new-words"),
+    ("Training in eight bits with ranges in hindsight", "kwsctl bench quantized-training"),
+    ("Networks that rebuild their activations", "kwsctl bench invertible"),
+    ("Attacks, compression, peers and hierarchies", "kwsctl bench federated"),
+)
+
+
+def claims(found: Measured) -> tuple[Claim, ...]:
+    """Holds each claim against the figures.
+
+    Args:
+        found: what was measured.
+
+    Returns:
+        All claims, also those that are not met, and those that are not measured here.
+    """
+    return (
+        *_people(found),
+        *_devices(found),
+        *(Claim(name, f"not here: {how}", None) for name, how in NOT_HERE),
+    )
+
+
+def _people(found: Measured) -> Iterator[Claim]:
+    worst = found.shared["worst_decile"]
+    yield Claim(
+        "Unusual voices are heard worse",
+        f"worst tenth {percent(worst['rate'])}, the others {percent(worst['rest'])}",
+        worst["gap"] > 0.3,
+    )
+    before, after = _share_of(found.enrolled, "heard_before"), _share_of(found.enrolled, "heard_after")
+    wrong = [_share_of(found.enrolled, name) for name in ("wrong_before", "wrong_after")]
+    yield Claim(
+        "A few clips make the outlier heard",
+        f"{_share(before)} to {_share(after)} of calls; other words taken for it {_share(wrong[0])} to "
+        f"{_share(wrong[1])}",
+        after["rate"] > before["high"] and (wrong[1] is None or wrong[1]["rate"] <= wrong[0]["rate"] + 0.02),
+    )
+    later = _share_of(found.adapted, "heard_after")
+    taken = [one for one in found.learned if one["decision"] == "taken"]
+    yield Claim(
+        "It goes on learning from unlabelled audio",
+        f"{len(taken)} updates taken, {len(found.learned) - len(taken)} rolled back; "
+        f"{_share(after)} to {_share(later)} of calls",
+        bool(taken) and later["rate"] > after["rate"],
+    )
+    if taken:
+        drop = taken[0]["canary"]["before"]["global_task"] - taken[-1]["canary"]["after"]["global_task"]
+        yield Claim(
+            "It forgets nothing", f"the global task lost {100 * drop:.1f} points on the canary", drop <= 0.01
+        )
+    shared, own = found.monday["shared"], found.monday["adapted"]
+    yield Claim(
+        "Heard live, the Monday after",
+        f"{shared.detected} of {shared.calls} calls by the shared model, {own.detected} by the person's; "
+        f"{own.false} other events in {own.seconds / 60:.1f} min (shared {shared.false})",
+        own.detected > shared.detected and own.false <= shared.false + 1,
+    )
+
+
+def _devices(found: Measured) -> Iterator[Claim]:
+    masked, noisy = found.federated["federated"], found.federated["noisy"]
+    before, after = (found.federated[f"{when}-federation"] for when in ("before", "after"))
+    asked = max(1, sum(line["asked"] for line in masked["per_round"]))
+    yield Claim(
+        "Many devices learn one model",
+        f"{masked['clients']} simulated, {masked['rounds']} rounds, the server saw masked sums: for "
+        f"{after['n_speakers']} people held out the equal error rate goes from "
+        f"{percent(before['eer']['macro'])} to {percent(after['eer']['macro'])}; "
+        f"{size(masked['bytes_up'] / asked)} up from a client a round",
+        after["eer"]["macro"] < before["eer"]["macro"],
+    )
+    first, last = noisy["per_round"][0]["figure"], noisy["per_round"][-1]["figure"]
+    yield Claim(
+        "Their updates may be noisy",
+        f"average precision {percent(first)} to {percent(last)} in {noisy['rounds']} rounds, but epsilon "
+        f"{noisy['epsilon']:.0f}: so few clients cannot hide among one another",
+        noisy["epsilon"] < 10 and last >= first - 0.01,
+    )
+    form, parity = next(iter(found.exported["parity"].items()))
+    kept = parity["agreement"]
+    yield Claim(
+        "It fits on a device and hears the same",
+        f"{size(found.exported['size_bytes'])}, {found.exported['precision']}; "
+        f"{percent(kept)} same answers on {form}, n = {parity['n']}",
+        kept >= 0.98,
+    )
+
+
+def _share_of(facts: Mapping[str, Any], name: str) -> Any:
+    return facts["before_after"][0][name]
+
+
+def _share(share: Mapping[str, Any] | None) -> str:
+    if share is None:
+        return "no clip"
+    return f"{percent(share['rate'])} (n = {share['n']})"

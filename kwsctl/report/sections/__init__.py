@@ -1,0 +1,1 @@
+"""Parts of the page, one per file; see `kwsctl.report.section.Section`."""
