@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -12,9 +16,10 @@ from torch import Tensor, nn
 from torch.nn import functional as fn
 
 from kwsctl.bench import repeats
+from kwsctl.bench.remembered import remembered
 from kwsctl.bench.repeats import Accuracy, HeldOut
 from kwsctl.bundle import Bundle
-from kwsctl.learning import quantized
+from kwsctl.learning import integer_weights, quantized
 from kwsctl.learning.loop import Batch, Judged, fit
 from kwsctl.learning.precision import Quantization
 from kwsctl.learning.traffic import Bits
@@ -25,8 +30,25 @@ CALIBRATION = 16
 
 
 @dataclass(frozen=True)
+class Way:
+    """One way to learn on a device.
+
+    Attributes:
+        estimator: of the ranges; empty for full precision, `before` for no learning at all.
+        weights: `float` keeps them in full precision, `scaled` and `unscaled` store them as integers with and
+            without scaled gradients; `folded` is full precision where normalization does not learn, as it
+            does not where weights are stored as integers.
+        rate: of learning, as a multiple of the usual.
+    """
+
+    estimator: str
+    weights: Literal["float", "folded", "scaled", "unscaled"] = "float"
+    rate: float = 1.0
+
+
+@dataclass(frozen=True)
 class DeviceRow:
-    """One way to learn.
+    """What one way to learn gave.
 
     Attributes:
         estimator: of the ranges; empty for full precision, `before` for no learning at all.
@@ -36,6 +58,8 @@ class DeviceRow:
         activations_clipped: share of the activations.
         range_lag: how far the ranges of gradients were from the tensors' own, as a share of the latter's
             width.
+        weights: how they are stored, see `Way`.
+        rate: of learning, as a multiple of the usual.
     """
 
     estimator: str
@@ -44,6 +68,8 @@ class DeviceRow:
     gradients_clipped: float
     activations_clipped: float
     range_lag: float
+    weights: str = "float"
+    rate: float = 1.0
 
 
 class _Evaluating(nn.Module):
@@ -70,25 +96,27 @@ class _Evaluating(nn.Module):
 
 
 def learned_on_device(
-    base: Bundle,
+    bases: Sequence[Bundle],
     people: HeldOut,
-    estimators: Sequence[str],
+    ways: Sequence[Way],
     batch_sizes: Sequence[int],
+    folder: Path,
     *,
     steps: int,
     clips: int,
     seed: int,
 ) -> tuple[tuple[DeviceRow, ...], int]:
-    """Lets each person's device learn in eight bits with each estimator, and in full precision.
+    """Lets each person's device learn in each way.
 
     Plain gradient descent, as a device has no room for more; every step takes the next clips of a shuffled
     list.
 
     Args:
-        base: what all devices begin with.
+        bases: what all devices begin with, one for each seed.
         people: their clips.
-        estimators: files in `learning/estimators/`.
+        ways: to learn.
         batch_sizes: clips in a step.
+        folder: where results are kept for a bench that goes on.
         steps: of gradient descent.
         clips: of each word to learn from.
         seed: of the order of clips and of rounding.
@@ -100,33 +128,55 @@ def learned_on_device(
         return (), 0
     learn, test = _parts(people, clips)
     tested = _some(people, test)
-    rows = [
-        DeviceRow("before", 0, repeats.accuracy([repeats.answers(base.model(), tested)], tested), 0, 0, 0)
-    ]
+    before = [repeats.answers(base.model(), tested) for base in bases]
+    rows = [DeviceRow("before", 0, repeats.accuracy(before, tested), 0, 0, 0)]
     for size in batch_sizes:
-        for estimator in ("", *estimators):
-            right = np.zeros(len(tested.speakers))
-            told = []
-            for name in np.unique(people.speakers):
-                network = base.model()
-                facts = _tune(
-                    network, _some(people, learn & (people.speakers == name)), estimator, size, steps, seed
+        for way in ways:
+            found = [
+                remembered(
+                    folder,
+                    "device",
+                    [base.sha256, dataclasses.asdict(way), size, steps, clips, seed, LEARNING_RATE],
+                    functools.partial(_one_by_one, base, people, learn, tested, way, size, steps, seed),
                 )
-                own = tested.speakers == name
-                right[own] = repeats.answers(network, _some(tested, own))
-                told.append(facts)
+                for base in bases
+            ]
+            told = [facts for one in found for facts in one["told"]]
             means = {key: float(np.mean([t[key] for t in told])) for key in told[0]}
             rows.append(
                 DeviceRow(
-                    estimator,
+                    way.estimator,
                     size,
-                    repeats.accuracy([right], tested),
+                    repeats.accuracy([np.array(one["right"]) for one in found], tested),
                     means.get("gradients_clipped", 0.0),
                     means.get("activations_clipped", 0.0),
                     means.get("gradients_range_lag", 0.0),
+                    way.weights,
+                    way.rate,
                 )
             )
     return tuple(rows), len(tested.speakers)
+
+
+def _one_by_one(
+    base: Bundle,
+    people: HeldOut,
+    learn: NDArray[np.bool_],
+    tested: HeldOut,
+    way: Way,
+    size: int,
+    steps: int,
+    seed: int,
+) -> dict[str, Any]:
+    """Lets the device of one person after the other learn, and tests it on their other clips."""
+    right, told = np.zeros(len(tested.speakers)), []
+    for name in np.unique(people.speakers):
+        network = base.model()
+        own = _some(people, learn & (people.speakers == name))
+        told.append(_tune(network, own, way, size, steps, seed))
+        others = tested.speakers == name
+        right[others] = repeats.answers(network, _some(tested, others))
+    return {"right": right.tolist(), "told": told}
 
 
 def _parts(people: HeldOut, clips: int) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
@@ -145,22 +195,34 @@ def _some(people: HeldOut, rows: NDArray[np.bool_]) -> HeldOut:
 
 
 def _tune(
-    network: nn.Module, own: HeldOut, estimator: str, batch_size: int, steps: int, seed: int
+    network: nn.Module, own: HeldOut, way: Way, batch_size: int, steps: int, seed: int
 ) -> dict[str, float]:
     """Learns from one person's clips, in place, and tells what became of the numbers."""
-    if estimator:
-        quantized.quantize(network, Bits(), Quantization(estimator=estimator), seed)
+    if way.weights != "float":  # a device folds normalization into the weights before it
+        for module in network.modules():
+            if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d | nn.GroupNorm):
+                module.requires_grad_(False)
+    if way.estimator:
+        how = Quantization(
+            estimator=way.estimator,
+            storage="integer" if way.weights in ("scaled", "unscaled") else "float",
+            gradient_scaling=way.weights != "unscaled",
+        )
+        quantized.quantize(network, Bits(), how, seed)
         with quantized.calibrating(network):
             logits = network(own.features[:CALIBRATION])
             fn.cross_entropy(logits, own.target[:CALIBRATION]).backward()  # type: ignore[no-untyped-call]
+    rate = LEARNING_RATE * way.rate
+    optimizer = torch.optim.SGD([p for p in network.parameters() if p.requires_grad], lr=rate)
+    integer_weights.keep_on_grid(optimizer, network)
     fit(
         _Evaluating(network),
         lambda epoch: _batches(own, batch_size, steps, seed),
         _judge,
-        torch.optim.SGD(network.parameters(), lr=LEARNING_RATE),
+        optimizer,
         epochs=1,
         steps_per_epoch=steps,
-        learning_rate=lambda _: LEARNING_RATE,
+        learning_rate=lambda _: rate,
     )
     return quantized.told(network)
 

@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 from kwsctl import bundle, registry
 from kwsctl.bench.people import People, gather, surroundings
-from kwsctl.bundle import Bundle
+from kwsctl.bench.remembered import remembered
+from kwsctl.bundle import Bundle, Delta
 from kwsctl.data.store import ClipStore
 from kwsctl.data.windows import cut
 from kwsctl.errors import InputError
@@ -25,10 +26,12 @@ from kwsctl.evaluation import intervals, metrics
 from kwsctl.learning import stored_negatives
 from kwsctl.learning.adapters._enrolment import Enrolment, embed, margins
 from kwsctl.learning.enroll import enroll
+from kwsctl.learning.enrolment_cost import cost_of
 from kwsctl.learning.enrolment_trials import ADAPTERS, EnrollOptions
 from kwsctl.learning.stored_negatives import StoredNegatives
 from kwsctl.learning.train import train
 from kwsctl.learning.train_options import TrainOptions
+from kwsctl.options import to_mapping
 from kwsctl.progress import Progress, silent
 from kwsctl.seeding import numpy_generator
 from kwsctl.types import RESERVED_LABELS
@@ -38,6 +41,7 @@ TEST_CLIPS = 5
 NEGATIVES = 600
 OUTLIER_SHARE = 0.2
 STRANGERS = 200
+UNCONSTRAINED = "full"
 GLOBAL = TrainOptions(arch="tcresnet", epochs=30, keep="last")
 
 
@@ -47,12 +51,14 @@ class FewShotOptions:
 
     Attributes:
         held_out: people in a fold.
+        folds: how many of these to test; 0 for all.
         keywords: how many, spread over the labels.
         shots: clips to enrol.
         methods: files in `learning/adapters/` that change the head alone, tried with every number of clips.
         deep_methods: files that change the network, and take longer; and `auto`, as `kwsctl enroll` chooses.
         deep_shots: clips to enrol with these.
         deep_keywords: keywords to try these with.
+        memory_budget: bytes that the methods among these may take that can be cut to a budget.
         snr_db: put every person into surroundings of their own, with noise so far below the speech;
             None leaves the clips as they are.
         epochs: of the global models.
@@ -60,12 +66,14 @@ class FewShotOptions:
     """
 
     held_out: int = 6
+    folds: int = 0
     keywords: int = 10
     shots: tuple[int, ...] = (1, 3, 5)
     methods: tuple[str, ...] = ("prototype", "head", "user_embedding")
     deep_methods: tuple[str, ...] = ("bias", "lora", "full", "auto")
     deep_shots: int = 5
     deep_keywords: int = 3
+    memory_budget: int = 256 * 1024
     snr_db: float | None = None
     epochs: int = GLOBAL.epochs
     seed: int = 0
@@ -85,6 +93,8 @@ class Case:
         strangers: share of other people's other words above the threshold of the global model.
         tests: how many test clips.
         bytes: size of the change.
+        training_bytes: of activations, gradients and optimizer, as the meter shows; 0 where only a row of the
+            head is fitted.
     """
 
     speaker: str
@@ -96,6 +106,7 @@ class Case:
     strangers: float
     tests: int
     bytes: int
+    training_bytes: int = 0
 
 
 @dataclass(frozen=True)
@@ -115,6 +126,8 @@ class Row:
         keywords: how many each person enrolled.
         tests: test clips.
         bytes: size of a change, mean.
+        training_bytes: the most that an enrolment took for activations, gradients and optimizer.
+        beside_full: detection rate less that of `full`, on the same keywords; None where that was not tried.
     """
 
     method: str
@@ -129,6 +142,8 @@ class Row:
     keywords: int
     tests: int
     bytes: int
+    training_bytes: int
+    beside_full: tuple[float, float, float] | None
 
 
 @dataclass(frozen=True)
@@ -166,18 +181,39 @@ def few_shot(store: ClipStore, options: FewShotOptions, home: Path, progress: Pr
     folds = _folds(store, options)
     words = _words(store, options.keywords)
     cases: list[Case] = []
-    total = sum(len(fold) for fold in folds) * len(words)
+    some = folds[: options.folds or None]
+    total = sum(len(fold) for fold in some) * len(words)
     done = 0
-    for number, fold in enumerate(folds):
+    for number, fold in enumerate(some):
         base, negatives = _global(store, fold, number, options, home)
         alter = surroundings(options.snr_db, options.seed) if options.snr_db is not None else None
         people = gather(store, base, fold, alter=alter)
         for speaker in fold:
             for word in words:
-                cases += _cases(people, negatives, speaker, word, options, words.index(word))
+                cases += _remembered(people, negatives, speaker, word, options, words.index(word), home)
                 done += 1
                 progress(done, total, fold=number + 1)
     return summary(cases)
+
+
+def _remembered(
+    people: People,
+    negatives: StoredNegatives,
+    speaker: str,
+    word: str,
+    options: FewShotOptions,
+    rank: int,
+    home: Path,
+) -> list[Case]:
+    """Tries one keyword of one person, or takes what a bench that was killed has found."""
+    what = dataclasses.replace(options, folds=0, keywords=0, deep_keywords=int(rank < options.deep_keywords))
+    found = remembered(
+        home / "bench",
+        "few-shot-case",
+        [people.base.sha256, to_mapping(what), speaker, word],
+        lambda: [dataclasses.asdict(c) for c in _cases(people, negatives, speaker, word, options, rank)],
+    )
+    return [Case(**one) for one in found]
 
 
 def _folds(store: ClipStore, options: FewShotOptions) -> list[list[str]]:
@@ -242,6 +278,7 @@ def _cases(
             torch.stack([people.takes[i].power for i in given[:shots]]),
             features,
             options.seed,
+            memory_budget=options.memory_budget,
         )
         if first is not None:
             for name in ("network", "negative_embeddings"):
@@ -255,12 +292,23 @@ def _cases(
                 delta = enroll(people.base, word, takes, negatives, how).delta
             else:
                 delta = registry.load(ADAPTERS, method).learn(task)
+            taken = _training_bytes(task, method, delta)
             personal = people.base.with_delta(delta)
             size = sum(t.numel() * t.element_size() for t in delta.changes.values())
             head_only = all(name.startswith("head.") for name in delta.changes)
             score = trial.by_head(personal) if head_only else trial.by_network(personal)
-            found.append(trial.case(personal, method, shots, size, score))
+            case = trial.case(personal, method, shots, size, score)
+            found.append(dataclasses.replace(case, training_bytes=taken))
     return found
+
+
+def _training_bytes(task: Enrolment, method: str, delta: Delta) -> int:
+    """Gives what the meter shows for an enrolment: of the pieces and layers that it chose."""
+    if told := delta.made_by.get("training_bytes"):
+        return int(told)
+    if method in registry.names(ADAPTERS) and hasattr(registry.load(ADAPTERS, method), "tuning"):
+        return cost_of(method, task).training_bytes
+    return 0
 
 
 Score = Callable[[NDArray[np.int64]], NDArray[np.float64]]
@@ -354,7 +402,22 @@ def _row(chosen: Sequence[Case], cases: Sequence[Case], outliers: Sequence[str])
         len(keywords),
         sum(c.tests for c in chosen),
         round(np.mean([c.bytes for c in chosen])),
+        max(c.training_bytes for c in chosen),
+        _beside(chosen, [c for c in cases if c.method == UNCONSTRAINED and c.shots == first.shots]),
     )
+
+
+def _beside(chosen: Sequence[Case], full: Sequence[Case]) -> tuple[float, float, float] | None:
+    """Mean difference to unconstrained tuning, with its interval over people."""
+    best = {(c.speaker, c.keyword): c.detected for c in full}
+    pairs = [(c, best[c.speaker, c.keyword]) for c in chosen if (c.speaker, c.keyword) in best]
+    if not pairs or chosen[0].method == UNCONSTRAINED:
+        return None
+    differences = [c.detected - other for c, other in pairs]
+    found = intervals.bootstrap(
+        differences, [c.speaker for c, _ in pairs], numpy_generator(0, "few shot"), resamples=1000
+    )
+    return float(np.mean(differences)), found.low, found.high
 
 
 def _mean(cases: Sequence[Case]) -> float:

@@ -22,7 +22,7 @@ from torch.nn import functional as fn
 
 from kwsctl import architecture, registry
 from kwsctl.bench import repeats
-from kwsctl.bench.device_steps import DeviceRow, learned_on_device
+from kwsctl.bench.device_steps import DeviceRow, Way, learned_on_device
 from kwsctl.bench.repeats import Accuracy, HeldOut
 from kwsctl.bundle import Bundle
 from kwsctl.data.store import ClipStore
@@ -62,6 +62,9 @@ class QuantizedTrainingOptions:
         device_batches: clips in a step of learning on a device; empty to leave that out.
         device_steps: steps of it.
         device_clips: of each word by each person to learn from; the others are the test.
+        device_seeds: networks that devices begin with; at most `seeds`.
+        unscaled_rates: multiples of the learning rate to try where weights are stored as integers and
+            gradients are not scaled; empty to leave weights stored as integers out.
         seed: of learning on a device.
     """
 
@@ -78,6 +81,8 @@ class QuantizedTrainingOptions:
     device_batches: tuple[int, ...] = (1, 4)
     device_steps: int = 60
     device_clips: int = 3
+    device_seeds: int = 5
+    unscaled_rates: tuple[float, ...] = (1.0, 1e4, 1e5)
     seed: int = 0
 
 
@@ -200,9 +205,12 @@ def quantized_training(
                 difference=float((right.mean(1) - full[:seeds].mean(1)).mean()),
             )
         )
-    base = repeats.trained(some, plain, 0, folder, progress)
     device, tested = learned_on_device(
-        base, people, options.estimators, options.device_batches,
+        [
+            repeats.trained(some, plain, seed, folder, progress)
+            for seed in range(min(options.device_seeds, options.seeds))
+        ],
+        people, _ways(options), options.device_batches, folder,
         steps=options.device_steps, clips=options.device_clips, seed=options.seed,
     )  # fmt: skip
     return QuantizedTraining(
@@ -225,6 +233,14 @@ def _variants(options: QuantizedTrainingOptions) -> list[tuple[str, str, int]]:
         for name in options.few_bits_estimators
     ]
     return [(FULL, "", options.seeds), *eight, *few]
+
+
+def _ways(options: QuantizedTrainingOptions) -> list[Way]:
+    ways = [Way(""), *(Way(name) for name in options.estimators)]
+    if options.unscaled_rates:
+        ways += [Way("", "folded"), Way("in_hindsight", "scaled")]
+        ways += [Way("in_hindsight", "unscaled", rate) for rate in options.unscaled_rates]
+    return ways
 
 
 def rounded(base: Bundle) -> nn.Module:

@@ -1,11 +1,11 @@
 """Weights that are stored as whole numbers and as nothing else, on a device that has no room for more.
 
-A weight W is s C, of whole numbers C and a scale s that is fixed when learning begins. The gradient by C is
-s times that by W, so that a step on C against it changes W by s ** 2 times what the same step on W would: with
-s of a hundredth nothing is learned, and each layer learns at a rate of its own. Quantization-aware scaling
-divides the gradient by s ** 2, that of a bias by the square of s and of the scale of the input (Lin et al.
-2022, "On-Device Training Under 256KB Memory", arXiv 2206.15472, section 2.1): a step on C is then, in units
-of W, the step of full precision.
+A weight W is s C, of whole numbers C and a scale s that is fixed when learning begins. The gradient by C
+is s times that by W, so that a step on C against it changes W by s ** 2 times what the same step on W would:
+with s of a hundredth nothing is learned, and each layer learns at a rate of its own. Quantization-aware
+scaling divides the gradient by s ** 2, that of a bias by the square of s and of the scale of the input (Lin
+et al. 2022, "On-Device Training Under 256KB Memory", arXiv 2206.15472, section 2.1): a step on C is then, in
+units of W, the step of full precision.
 
 Here a weight is kept as s C in units of W, so that names and units of a network stay. Its gradient by W is
 the scaled one; without scaling it is multiplied by s ** 2. Most steps are shorter than from one whole number

@@ -22,7 +22,18 @@ def few_shot_table(found: FewShot) -> Table:
     table = Table(title=title, title_justify="left", box=None, pad_edge=False)
     for name in ("method", "clips"):
         table.add_column(name)
-    for name in ("outliers", "others", "all", "worst", "loss", "imp.", "str.", "KB"):
+    for name in (
+        "outliers",
+        "others",
+        "all",
+        "worst",
+        "loss",
+        "imp.",
+        "str.",
+        "KB",
+        "to learn, KB",
+        "less full",
+    ):
         table.add_column(name, justify="right")
     for row in found.rows:
         table.add_row(
@@ -34,10 +45,13 @@ def few_shot_table(found: FewShot) -> Table:
             f"{row.impostors * 100:.0f}",
             f"{row.strangers * 100:.2f}",
             f"{row.bytes / 1024:.0f}" if row.bytes else "-",
+            f"{row.training_bytes / 1024:.0f}" if row.training_bytes else "-",
+            _points(row.beside_full),
         )
     table.caption = (
         "worst: the person heard worst; loss: the largest of a person; imp.: others who say the keyword; "
-        "str.: other words of others that pass; in brackets 95 % intervals over people."
+        "str.: other words of others that pass; KB: of the change; to learn: activations, gradients and "
+        "optimizer; less full: points beside full; in brackets 95 % intervals over people."
     )
     return table
 
@@ -92,6 +106,12 @@ def promises_table(found: Promises) -> Table:
     table.add_row("Others saying it", f"{found.impostors:.1%} pass")
     table.add_row("An enrolment", f"{found.seconds:.1f} s")
     return table
+
+
+def _points(found: tuple[float, float, float] | None) -> str:
+    if found is None:
+        return "-"
+    return f"{found[0] * 100:+.1f} ({found[1] * 100:+.0f} to {found[2] * 100:+.0f})"
 
 
 def _percent(rate: tuple[float, float, float]) -> str:

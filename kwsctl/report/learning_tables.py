@@ -97,18 +97,31 @@ def quantized_training_table(found: QuantizedTraining) -> Group:
         )
     device = _table(
         f"Learning on a device, w8a8g8, {found.device_clips_tested} clips tested",
-        ("batch", "ranges", "accuracy, %", "gradients clipped, %", "activations, %", "range off by"),
+        (
+            "batch",
+            "ranges",
+            "weights",
+            "accuracy, %",
+            "gradients clipped, %",
+            "activations, %",
+            "range off by",
+        ),
     )
     for step in found.device:
         full = step.estimator in ("", "before")
         device.add_row(
             str(step.batch_size or "-"),
             step.estimator or "fp32",
+            step.weights + (f", rate x {step.rate:g}" if step.rate != 1 else ""),
             percent(step.accuracy),
             "-" if full else f"{step.gradients_clipped * 100:.2f}",
             "-" if full else f"{step.activations_clipped * 100:.3f}",
             "-" if full else f"{step.range_lag:.2f}",
         )
+    device.caption = (
+        "weights: folded learns no normalization; scaled and unscaled do neither, and store weights as "
+        "integers, with and without scaled gradients."
+    )
     return Group(table, layers, device) if found.device else Group(table, layers)
 
 

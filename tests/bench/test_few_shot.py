@@ -53,9 +53,9 @@ def measured(store: ClipStore, home: Path) -> tuple[FewShot, list[tuple[set[byte
             super().__init__(people, speaker, word, tests)  # type: ignore[arg-type]
             seen.append((set(), {self.people.takes[i].power.numpy().tobytes() for i in tests}))
 
-    def enrolment(base: object, word: str, power: torch.Tensor, *rest: object) -> Enrolment:
+    def enrolment(base: object, word: str, power: torch.Tensor, *rest: object, **more: object) -> Enrolment:
         seen[-1][0].update(one.numpy().tobytes() for one in power)
-        return Enrolment(base, word, power, *rest)  # type: ignore[arg-type]
+        return Enrolment(base, word, power, *rest, **more)  # type: ignore[arg-type]
 
     patched.setattr(bench, "_Trial", Trial)
     patched.setattr(bench, "Enrolment", enrolment)
@@ -82,6 +82,8 @@ def test_everybody_enrols_every_word_in_every_way(measured: tuple[FewShot, list]
         assert row.keywords == (1 if row.method == "bias" else 2)
         assert row.tests == 6 * row.keywords * 5
         assert (row.bytes == 0) == (row.method == "global")
+        assert (row.training_bytes > 0) == (row.method == "bias")
+        assert row.beside_full is None
     assert len(found.cases) == 6 * (2 * 5 + 1)
 
 
@@ -172,3 +174,27 @@ def test_losses_are_on_the_keywords_that_were_enrolled() -> None:
     cases = [case(n, "global", 0, rate, word) for n in names for word, rate in (("yes", 0.5), ("no", 1.0))]
     cases += [case(n, "full", 5, 0.6, "yes") for n in names]
     assert summary(cases).rows[-1].worst_change == pytest.approx(0.1)
+
+
+def test_a_method_is_held_beside_unconstrained_tuning_case_by_case() -> None:
+    names = ("ana", "ben", "cleo", "dora")
+    cases = [case(n, "global", 0, 0.5, word) for n in names for word in ("yes", "no")]
+    cases += [case(n, "full", 5, 0.8, "yes") for n in names]
+    cases += [dataclasses.replace(case(n, "shift", 5, 0.7, "yes"), training_bytes=9000) for n in names]
+    cases += [case(n, "head", 3, 0.9, word) for n in names for word in ("yes", "no")]
+    rows = {row.method: row for row in summary(cases).rows}
+    assert rows["shift"].beside_full == pytest.approx((-0.1, -0.1, -0.1))
+    assert rows["shift"].training_bytes == 9000
+    assert rows["full"].beside_full is None and rows["head"].beside_full is None
+
+
+def test_a_bench_that_was_killed_goes_on(
+    measured: tuple[FewShot, list], store: ClipStore, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def made_again(*_: object) -> None:
+        raise AssertionError("a case was tried again")
+
+    monkeypatch.setattr(bench, "_cases", made_again)
+    assert few_shot(store, OPTIONS, home) == measured[0]
+    one = few_shot(store, dataclasses.replace(OPTIONS, folds=1), home)
+    assert one.people == 3

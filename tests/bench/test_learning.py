@@ -144,6 +144,7 @@ def test_quantized_training(store: ClipStore, tmp_path: Path) -> None:
         device_batches=(1,),
         device_steps=4,
         device_clips=1,
+        unscaled_rates=(1.0, 1e4),
     )
     found = quantized_training(store, options, tmp_path)
     names = [(row.precision, row.estimator, row.accuracy.seeds) for row in found.rows]
@@ -155,12 +156,17 @@ def test_quantized_training(store: ClipStore, tmp_path: Path) -> None:
     assert moved[0] > moved[1] > moved[2] > moved[3]
     assert found.rows[0].difference == 0
     assert all(layer.ratio > layer.ratio_at_one > 1 for layer in found.layers if layer.name != "head")
-    assert [(row.estimator, row.batch_size) for row in found.device] == [
-        ("before", 0), ("", 1), ("running", 1), ("in_hindsight", 1),
+    assert [(row.estimator, row.batch_size, row.weights, row.rate) for row in found.device] == [
+        ("before", 0, "float", 1), ("", 1, "float", 1), ("running", 1, "float", 1),
+        ("in_hindsight", 1, "float", 1), ("", 1, "folded", 1), ("in_hindsight", 1, "scaled", 1),
+        ("in_hindsight", 1, "unscaled", 1), ("in_hindsight", 1, "unscaled", 1e4),
     ]  # fmt: skip
+    assert {row.accuracy.seeds for row in found.device} == {2}
     assert found.device_clips_tested == 2 * 2 * 2
     assert found.device[3].range_lag > 0 == found.device[1].range_lag
+    assert quantized_training(store, options, tmp_path) == found  # nothing is learned again
     text = shown(quantized_training_table(found))
+    assert "unscaled, rate x 10000" in text
     assert "in_hindsight" in text and "blocks.2.conv_b" in text and "Learning on a device" in text
 
 

@@ -132,7 +132,7 @@ def test_ranges_and_rounding_are_those_of_a_client_whoever_was_there_before(tmp_
 
 
 def test_shared_weights_are_on_no_grid() -> None:
-    with pytest.raises(InputError, match="mean of many changes.*storage=float"):
+    with pytest.raises(InputError, match=r"mean of many changes.*storage=float"):
         options(precision="w8a8g8", quantization={"storage": "integer"})
     with pytest.raises(InputError, match="no precision 'int8'"):
         options(precision="int8")

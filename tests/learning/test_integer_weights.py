@@ -1,4 +1,4 @@
-"""Weights that are stored as integers: what scaling of gradients restores, and that they stay on their grid."""
+"""Weights that are stored as integers: what scaling of gradients restores, and that they stay on a grid."""
 
 from __future__ import annotations
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from kwsctl.bundle import Delta
 from kwsctl.learning.adapters._enrolment import Enrolment
 from kwsctl.learning.adapters._sparse import LEARNING_RATE, STAY, fitting
-from kwsctl.learning.adapters._tuning import Tuning, changes, tuned
+from kwsctl.learning.adapters._tuning import Tuning, changes, spent, tuned
 
 
 def tuning(task: Enrolment) -> Tuning:
@@ -31,5 +31,10 @@ def learn(task: Enrolment) -> Delta:
     how = tuning(task)
     network = tuned(task, how)
     return task.delta(
-        changes(task, network), "shift", learning_rate=LEARNING_RATE, stay=STAY, pieces=how.pieces
+        changes(task, network),
+        "shift",
+        learning_rate=LEARNING_RATE,
+        stay=STAY,
+        pieces=how.pieces,
+        training_bytes=spent(task, how).training_bytes,
     )

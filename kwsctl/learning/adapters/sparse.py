@@ -5,7 +5,7 @@ from __future__ import annotations
 from kwsctl.bundle import Delta
 from kwsctl.learning.adapters._enrolment import Enrolment
 from kwsctl.learning.adapters._sparse import LEARNING_RATE, STAY, chosen, fitting
-from kwsctl.learning.adapters._tuning import Tuning, changes, tuned
+from kwsctl.learning.adapters._tuning import Tuning, changes, spent, tuned
 
 
 def tuning(task: Enrolment) -> Tuning:
@@ -34,4 +34,5 @@ def learn(task: Enrolment) -> Delta:
         stay=STAY,
         pieces=how.pieces,
         layers=list(layers),
+        training_bytes=spent(task, how).training_bytes,
     )
