@@ -78,7 +78,9 @@ def subset(data: Path, folder: Path, clips: int) -> int:
     for row in rows:
         if row["split"] in ("train", "val") and row["speaker"] and taken.get(row["speaker"], 0) < clips:
             taken[row["speaker"]] = taken.get(row["speaker"], 0) + 1
-            kept.append(row | {"path": str((data.parent / row["path"]).resolve())})
+            kept.append(
+                row | {"path": os.path.relpath((data.parent / row["path"]).resolve(), folder.resolve())}
+            )
     with (folder / "manifest.csv").open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, list(rows[0]))
         writer.writeheader()

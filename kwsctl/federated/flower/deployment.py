@@ -124,6 +124,8 @@ def deploy(
         options, seed, len(set(how.devices)), base.sha256, how.least or len(set(how.devices)), how.timeout_s
     )
     folder = out.resolve()
+    for part in ("server", *(f"devices/{name}" for name in how.devices)):  # keys are never readable by others
+        (folder / part).mkdir(parents=True, mode=0o700, exist_ok=True)
     _write_app(folder, plan, how)
     base.save(folder / "server" / "base.safetensors")
     _write_credentials(folder, how, base)

@@ -33,6 +33,7 @@ def test_a_deployment_has_the_plan_the_keys_and_the_commands(tmp_path: Path) -> 
     assert bundle.load(made.folder / "devices" / "s1" / "base.safetensors").labels == SAID
     secret = list(made.folder.rglob("*.key"))
     assert len(secret) == 2 + 3 and all(path.stat().st_mode & 0o077 == 0 for path in secret)
+    assert all(path.parent.stat().st_mode & 0o077 == 0 for path in secret)
     text = "\n".join(made.server)
     for needed in (
         "--enable-supernode-auth",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,7 @@ from kwsctl import bundle
 from kwsctl.federated.federate import FederateResult, federate
 
 pytest.importorskip("flwr", reason="flwr lives in an environment of its own: make test-flower")
-from flwr.app import ArrayRecord, Message, RecordDict
+from flwr.app import ArrayRecord, Error, Message, RecordDict
 
 from kwsctl.federated.flower.in_process import federate_on_flower
 from kwsctl.federated.flower.local_grid import FIRST_NODE, run_here
@@ -34,8 +36,6 @@ def same(a: Path, b: Path, tolerance: float = 1e-5) -> None:
 
 
 def flown(there: Fleet, tap: Any = None) -> tuple[Path, list[dict[str, Any]]]:
-    import json
-
     server, client = apps(there.made)
     run_here(server, client, there.nodes, there.config, tap)
     out = Path(there.config["out"])
@@ -124,7 +124,7 @@ def test_whatever_a_device_sends_instead_is_refused(wrong: str, tmp_path: Path) 
         if wrong == "other":
             return Message(RecordDict({}), reply_to=order)
         if wrong == "error":
-            return Message(__import__("flwr.app").app.Error(code=0, reason="no space"), reply_to=order)
+            return Message(Error(code=0, reason="no space"), reply_to=order)
         size = 10_000_000 if wrong == "long" else 3
         content["payload"] = ArrayRecord([np.zeros(size, np.uint8), control])
         return None
@@ -178,3 +178,18 @@ def test_a_killed_server_goes_on_from_its_checkpoint(tmp_path: Path) -> None:
     made = federate(recorded(there, tmp_path), tmp_path / "s.safetensors", options(rounds=3), model=base())
     same(made.bundle, out)
     assert [line["round"] for line in log] == [1, 2, 3] and not checkpoint.exists()
+
+
+def test_secure_sums_do_without_a_device_that_drops_out_when_masks_are_shared(tmp_path: Path) -> None:
+    def tap(order: Message, reply: Message) -> Message | None:
+        stages = {record.get("stage") for record in order.content.config_records.values()}
+        if reply.metadata.src_node_id == FIRST_NODE and "collect_masked_vectors" in stages:
+            return Message(Error(code=0, reason="gone"), reply_to=order)
+        return None
+
+    there = fleet(tmp_path, options(secure={"on": True}, rounds=1))
+    out, log = flown(there, tap)
+    assert log[0]["answered"] == 2 and log[0]["dropped"] == [str(FIRST_NODE)]
+    others = recorded(dataclasses.replace(there, nodes=there.nodes[1:]), tmp_path)
+    made = federate(others, tmp_path / "s.safetensors", options(rounds=1), model=base())
+    same(made.bundle, out, 1e-3)

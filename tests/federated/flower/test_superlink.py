@@ -191,9 +191,14 @@ def test_plaintext_is_not_spoken(running: Running, tmp_path: Path) -> None:
     command = node_command(running, "s0", 0, running.port + 1).replace(
         f"--root-certificates {good}", "--insecure"
     )
-    said = alone(running, command, tmp_path)
-    assert "disconnected" in said or "Connection" in said or "not allowed" in said, said
-    assert "Starting client" not in said and "activated" not in said.lower()
+    assert "requires a secure TLS connection" in alone(running, command, tmp_path)
+    with socket.create_connection(("127.0.0.1", running.port + 1), timeout=60) as plain:
+        plain.sendall(b"POST /v1/fleet/register-node HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n")
+        try:
+            answer = plain.recv(64)
+        except ConnectionResetError:
+            answer = b""
+    assert not answer.startswith(b"HTTP/"), answer
 
 
 def test_an_unknown_key_is_not_let_in(running: Running, tmp_path: Path) -> None:
