@@ -72,7 +72,7 @@ def check(device: str, *, consent: bool) -> None:
     try:
         qai_hub.client.Client().config  # noqa: B018  # reads the token, sends nothing
     except Exception as error:  # its errors have no public common class
-        raise DeviceError(f"qai-hub has no token: {str(error).strip().splitlines()[0]}", TOKEN) from None
+        raise DeviceError(f"qai-hub has no token: {_said(error)}", TOKEN) from None
 
 
 def of_package(folder: Path, features: NDArray[np.float32], device: str) -> Profiled:
@@ -134,8 +134,7 @@ def profile(
     except DeviceError:
         raise
     except Exception as error:  # its errors have no public common class
-        said = str(error).strip().splitlines() or [type(error).__name__]
-        raise DeviceError(f"AI Hub: {said[0]}", TOKEN) from None
+        raise DeviceError(f"AI Hub: {_said(error)}", TOKEN) from None
     found = np.concatenate([np.asarray(part) for part in next(iter(outputs.values()))]) if outputs else None
     summary = measured.get("execution_summary", {})
     return Profiled(
@@ -146,3 +145,9 @@ def profile(
         windows=len(features),
         profile=measured,
     )
+
+
+def _said(error: Exception) -> str:
+    """Gives the first line of a message that says something: some come in a drawn box."""
+    lines = [line.strip(" |") for line in str(error).splitlines()]
+    return next((line for line in lines if any(map(str.isalnum, line))), type(error).__name__)

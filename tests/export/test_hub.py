@@ -24,7 +24,7 @@ def client(monkeypatch: pytest.MonkeyPatch, *, token: bool) -> types.ModuleType:
         @property
         def config(self) -> str:
             if not token:
-                raise RuntimeError("Failed to load configuration file.\nRun configure.")
+                raise RuntimeError("┌────┐\n| client.ini not found. |\n└────┘")
             return "a token"
 
     inner.Client = Client  # type: ignore[attr-defined]
@@ -50,7 +50,7 @@ def test_without_the_client_the_remedy_is_told(monkeypatch: pytest.MonkeyPatch) 
 
 def test_without_a_token_the_remedy_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     client(monkeypatch, token=False)
-    with pytest.raises(DeviceError, match="Failed to load configuration") as told:
+    with pytest.raises(DeviceError, match=r"no token: client\.ini not found") as told:
         hub.check(DEVICE, consent=True)
     assert "API token" in str(told.value.hint)
 
