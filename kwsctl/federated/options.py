@@ -11,6 +11,7 @@ from kwsctl.federated.anomaly import Watch
 from kwsctl.federated.attendance import Attendance
 from kwsctl.federated.clients import Population
 from kwsctl.federated.privacy import Privacy
+from kwsctl.verification.options import VerificationOptions
 
 
 @dataclass(frozen=True)
@@ -92,6 +93,8 @@ class FederateOptions:
         privacy: clipping and noise.
         secure: secure aggregation.
         watch: anomalies.
+        task: `words`, or `verification`: who spoke.
+        verification: how that is learned.
         evaluate_every: rounds from one evaluation on held-out speakers to the next.
     """
 
@@ -117,6 +120,8 @@ class FederateOptions:
     privacy: Privacy = field(default_factory=Privacy)
     secure: Secure = field(default_factory=Secure)
     watch: Watch = field(default_factory=Watch)
+    task: Literal["words", "verification"] = "words"
+    verification: VerificationOptions = field(default_factory=VerificationOptions)
     evaluate_every: int = 5
 
     def __post_init__(self) -> None:

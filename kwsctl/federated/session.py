@@ -24,6 +24,7 @@ from kwsctl.federated.layout import Layout
 from kwsctl.federated.lessons import Inputs
 from kwsctl.federated.local import LocalWork, Resident, head_part
 from kwsctl.federated.options import FederateOptions
+from kwsctl.federated.voices import Voices
 from kwsctl.options import from_mapping, to_mapping
 
 AGGREGATORS = "kwsctl.federated.aggregators"
@@ -52,6 +53,7 @@ class Session:
         attack: file and options, if there is one.
         up: what clients send through.
         down: what the server sends through.
+        voices: what users are told apart by, if that is what is learned.
     """
 
     base: Bundle
@@ -69,6 +71,7 @@ class Session:
     attack: tuple[ModuleType, Any] | None
     up: Channel
     down: Channel
+    voices: Voices | None = None
 
     @property
     def on_embeddings(self) -> bool:
@@ -111,7 +114,12 @@ class Session:
 
 
 def open_session(
-    base: Bundle, corpus: Corpus, clients: Sequence[Client], options: FederateOptions, seed: int
+    base: Bundle,
+    corpus: Corpus,
+    clients: Sequence[Client],
+    options: FederateOptions,
+    seed: int,
+    voices: Voices | None = None,
 ) -> Session:
     """Puts everything together and refuses what does not go together.
 
@@ -121,6 +129,7 @@ def open_session(
         clients: who takes part.
         options: how.
         seed: of everything random.
+        voices: what users are told apart by, if that is what is learned.
 
     Returns:
         The session.
@@ -129,7 +138,9 @@ def open_session(
         InputError: options that contradict each other, or a pattern that leaves nothing to share.
         ExtensionError: no such aggregator, compressor or attack.
     """
-    resident = Resident(base, options.part, on_embeddings=options.part == "head" and options.cached)
+    cached = options.part == "head" and options.cached
+    head = None if voices is None else voices.head
+    resident = Resident(base, options.part, on_embeddings=cached, head=head)
     own = head_part(resident.layout.names, options.personal) if options.personal else ()
     shared = Layout(tuple((name, shape) for name, shape in resident.layout.shapes if name not in own))
     if not shared.shapes or (options.personal and not own):
@@ -167,6 +178,7 @@ def open_session(
         attack=attack,
         up=up,
         down=down,
+        voices=voices,
     )
 
 
