@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import hashlib
+import json
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
+import safetensors
+import safetensors.torch
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
@@ -20,6 +25,7 @@ from kwsctl.federated.verification import Cast, Heard
 from kwsctl.learning.rendering import Renderings
 from kwsctl.progress import Progress, silent
 from kwsctl.seeding import numpy_generator
+from kwsctl.storage import write_bytes
 from kwsctl.verification import statistics
 
 WORDS_TO_LEARN = 0.7
@@ -60,6 +66,44 @@ def spoken(store: ClipStore, encoder: Bundle, progress: Progress = silent) -> Sp
         statistics.of_features(encoder, middle(part, encoder.n_frames)) for part in torch.split(power, 512)
     ]
     return Spoken(torch.cat(found), people.words, people.speakers, statistics.channels_of(encoder))
+
+
+def kept(
+    folder: Path, store: ClipStore, encoder: Bundle, make: Callable[[ClipStore, Bundle], Spoken]
+) -> Spoken:
+    """Takes statistics that were computed before, or computes and keeps them.
+
+    Args:
+        folder: where they are kept.
+        store: clips.
+        encoder: its trunk hears them.
+        make: `spoken` or `readers`.
+
+    Returns:
+        The statistics.
+    """
+    known = json.dumps([[c.sha256, c.id, c.label, c.speaker] for c in store.clips], default=str)
+    digest = hashlib.sha256((known + encoder.sha256).encode()).hexdigest()[:16]
+    path = folder / f"{make.__name__}-{digest}.safetensors"
+    if path.is_file():
+        with safetensors.safe_open(path, framework="pt") as file:
+            facts = json.loads(file.metadata()["kwsctl"])
+            found = file.get_tensor("statistics").clone()
+        return Spoken(found, np.array(facts["words"]), np.array(facts["speakers"]), tuple(facts["channels"]))
+    made = make(store, encoder)
+    write(path, made)
+    return made
+
+
+def write(path: Path, made: Spoken) -> None:
+    """Keeps statistics in a file."""
+    facts = {
+        "words": made.words.tolist(),
+        "speakers": made.speakers.tolist(),
+        "channels": list(made.channels),
+    }
+    content = safetensors.torch.save({"statistics": made.statistics}, {"kwsctl": json.dumps(facts)})
+    write_bytes(path, content)
 
 
 def readers(store: ClipStore, encoder: Bundle, progress: Progress = silent) -> Spoken:

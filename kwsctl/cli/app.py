@@ -21,6 +21,7 @@ from kwsctl.cli import (
     listen,
     train,
     users,
+    verify,
 )
 from kwsctl.errors import InputError, KwsctlError
 
@@ -39,6 +40,7 @@ app = typer.Typer(
 app.command("train")(train.train_command)
 app.command("enroll")(enroll.enroll_command)
 app.command("adapt")(adapt.adapt_command)
+app.command("verify")(verify.verify_command)
 app.command("federate")(federate.federate_command)
 app.command("export")(export.export_command)
 app.command("listen")(listen.listen_command)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import glob
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -258,23 +257,12 @@ def _bytes(text: str | None) -> int | None:
 
 def _files(clips: list[str], *, needed: bool) -> list[Path]:
     """Expands folders and patterns; a name that matches nothing is told."""
-    from kwsctl.audio.folders import audio_files
+    from kwsctl.audio.folders import expanded
 
-    found: list[Path] = []
-    for given in clips:
-        path = Path(given)
-        if path.is_dir():
-            found += audio_files(path)
-        elif path.is_file():
-            found.append(path)
-        else:
-            matches = sorted(Path(name) for name in glob.glob(given, recursive=True))  # noqa: PTH207  # may be absolute
-            if not matches:
-                raise InputError(f"There is no clip {given}.", "Give audio files, folders or patterns.")
-            found += [match for match in matches if match.is_file()]
+    found = expanded(clips)
     if needed and not found:
         raise InputError("No clips are given.", "Give three to ten recordings of the keyword, or --record 5.")
-    return list(dict.fromkeys(found))
+    return found
 
 
 def _base(before: Profile | None, model: Path | None, keyword: str | None, home: Path) -> tuple[Bundle, str]:

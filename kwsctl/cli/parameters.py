@@ -38,6 +38,7 @@ Precision = Annotated[
 ]
 
 COMMANDS, ENCODER, NEGATIVES = "commands-44.safetensors", "any-word.safetensors", "any-word.negatives"
+VOICES = "any-voice.safetensors"
 
 
 def shipped(name: str) -> Path:

@@ -6,6 +6,7 @@ for all (`torch.func.vmap`); the steps are those of one user after the other.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import ModuleType
@@ -22,6 +23,7 @@ from kwsctl.verification.head import VoiceHead
 from kwsctl.verification.options import VerificationOptions
 
 ROWS = "rows.weight"
+Named = dict[str, Tensor]
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,16 +90,16 @@ def learn_voices(
     table = timetable(plans)
     own = torch.tensor([voices.users[plan.client] for plan in plans])
     buffers = dict(voices.head.named_buffers())
-    now = starts.clone()
+    begun = {name: part.contiguous() for name, part in _stacked(layout, starts).items()}
+    now = {name: part.clone() for name, part in begun.items()}
     loss_sum, clips = torch.zeros(len(plans)), torch.zeros(len(plans))
 
-    def loss_of(
-        vector: Tensor, x: Tensor, share: Tensor, target: Tensor, user: Tensor, start: Tensor
-    ) -> Tensor:
-        outputs = functional_call(voices.head, {**layout.tensors(vector), **buffers}, (x,))
+    def loss_of(named: Named, first: Named, x: Tensor, share: Tensor, target: Tensor, user: Tensor) -> Tensor:
+        outputs = functional_call(voices.head, {**named, **buffers}, (x,))
         value = (voices.method.loss(outputs, target, user, voices.options) * share).sum()
         if work.proximal:
-            value = value + 0.5 * work.proximal * (vector - start).square().sum()
+            apart = torch.stack([(part - first[name]).square().sum() for name, part in named.items()])
+            value = value + 0.5 * work.proximal * apart.sum()
         return value
 
     step_of = vmap(grad_and_value(loss_of))
@@ -105,14 +107,26 @@ def learn_voices(
         rows, marked, share = (part[step, busy] for part in (table.rows, table.triggered, table.share))
         x = inputs(rows.flatten(), marked.flatten(), plans[0].augmentation).view(*rows.shape, -1)
         users = own[busy]
-        pushed, value = step_of(now[busy], x, share, voices.targets[users], users, starts[busy])
-        now[busy] -= work.rate * pushed
+        there, first = ({name: part[busy] for name, part in parts.items()} for parts in (now, begun))
+        pushed, value = step_of(there, first, x, share, voices.targets[users], users)
+        for name, part in pushed.items():
+            now[name].index_add_(0, busy, part, alpha=-work.rate)
         held = (share > 0).sum(1)
         loss_sum[busy] += value * held
         clips[busy] += held
     means = (loss_sum / clips).tolist()
-    ends = _alone(voices, layout, starts, now)
+    together = torch.cat([now[name].flatten(1) for name in layout.names], 1)
+    ends = _alone(voices, layout, starts, together)
     return [Learned(ends[k], len(plan.batches), means[k]) for k, plan in enumerate(plans)]
+
+
+def _stacked(layout: Layout, vectors: Tensor) -> Named:
+    """Cuts vectors [K, P] into weights [K, ...]."""
+    parts = torch.split(vectors, [math.prod(shape) for _, shape in layout.shapes], dim=1)
+    return {
+        name: part.view(len(vectors), *shape)
+        for (name, shape), part in zip(layout.shapes, parts, strict=True)
+    }
 
 
 def _alone(voices: Voices, layout: Layout, starts: Tensor, ends: Tensor) -> Tensor:

@@ -10,17 +10,12 @@ import pytest
 import torch
 
 from kwsctl.bundle import Bundle
-from kwsctl.errors import InputError
-from kwsctl.federated.devices import answers
-from kwsctl.federated.attendance import attend
 from kwsctl.federated.federate import play
 from kwsctl.federated.federate_voices import measured
 from kwsctl.federated.options import FederateOptions
 from kwsctl.federated.session import Session
 from kwsctl.federated.state import first_state
-from kwsctl.federated.verification import Cast, Heard, open_voices, voices_of
-from kwsctl.seeding import numpy_generator
-from kwsctl.verification import codes
+from kwsctl.federated.verification import Cast, Heard, open_voices
 from kwsctl.verification.options import VerificationOptions
 from tests import toy_people
 
@@ -63,7 +58,6 @@ def eers(method: str) -> tuple[float, float]:
 @pytest.mark.parametrize("method", ["feduv", "fedua", "hadamard", "softmax", "fedaws"])
 def test_users_are_told_apart(method: str) -> None:
     held_out, unseen = eers(method)
-    print(method, held_out, unseen)
     assert held_out < 0.1
     assert unseen < 0.3
 
