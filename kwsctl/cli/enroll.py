@@ -199,10 +199,13 @@ def _enroll(
     from kwsctl.personal import ledger
     from kwsctl.personal import profile as profiles
     from kwsctl.personal.enrolment import added
+    from kwsctl.personal.verifying import keep_with_keyword
 
     began = time.perf_counter()
     current = profiles.apply(before, base) if before else base
     takes, rejected = enrolment_clips.read(paths, base)
+    if options.policy == "only":
+        _set_aside_other_voices(takes, rejected, home, user, key, base)
     for i in sorted(enrolment_clips.outliers(base, takes), reverse=True):
         rejected.append(enrolment_clips.Rejected(takes[i].path, "does not resemble the other clips"))
         del takes[i]
@@ -223,6 +226,10 @@ def _enroll(
         power=torch.stack([take.power for take in takes]),
     )
     link = profiles.save(home, profile, key)
+    if options.policy == "only":
+        keep_with_keyword(
+            home, user, torch.stack([t.power for t in takes]), parameters.shipped_ears(), base, key
+        )
     facts = as_facts(enrolled)
     used = tuple(take.path for take in takes)
     reasons = {str(r.path): r.reason for r in rejected}
@@ -244,6 +251,19 @@ def _enroll(
         bytes=link.stat().st_size,
     )
     return result, spent
+
+
+def _set_aside_other_voices(
+    takes: list[Any], rejected: list[Any], home: Path, user: str, key: Key | None, base: Bundle
+) -> None:
+    """Takes out clips that the verification model hears somebody else in, if it knows the voice."""
+    from kwsctl.learning.enrolment_clips import Rejected
+
+    vote = parameters.voice_vote(home, user, key, base)
+    others = [] if vote is None else [i for i, take in enumerate(takes) if vote(take.power) <= 0]
+    for i in reversed(others):
+        rejected.append(Rejected(takes[i].path, "another voice than the one that is kept"))
+        del takes[i]
 
 
 def _bytes(text: str | None) -> int | None:

@@ -16,7 +16,7 @@ from kwsctl.errors import InputError
 from kwsctl.learning import updating
 from kwsctl.learning.guard import Tolerances
 from kwsctl.learning.known import Gathered, Known, stacked
-from kwsctl.learning.pseudo_labels import Kept, Labelled, Verifier, Votes, trusted
+from kwsctl.learning.pseudo_labels import Kept, Labelled, Verifier, Verify, Votes, trusted
 from kwsctl.learning.segments import Segment, Segmenter
 from kwsctl.learning.surroundings import Room
 from kwsctl.learning.updating import Decided
@@ -99,6 +99,7 @@ class Learner:
         on_label: told every segment.
         on_update: told every update, taken or not.
         block_frames: feature frames that are heard at a time.
+        verify: vote of a verification model, see `Verifier`.
     """
 
     def __init__(
@@ -110,7 +111,9 @@ class Learner:
         on_label: Callable[[Labelled, bool], None] = lambda _one, _kept: None,
         on_update: Callable[[Decided], None] = lambda _: None,
         block_frames: int = 64,
+        verify: Verify | None = None,
     ) -> None:
+        self._verify = verify
         self.known, self._first, self._options = known, first, options
         self._unlearned = first
         self._on_label, self._on_update = on_label, on_update
@@ -224,6 +227,7 @@ class Learner:
             votes=self._options.votes,
             fuse=known.only,
             seed=self._options.seed,
+            verify=self._verify,
         )
 
     def _listen_to_room(self, heard: Heard) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +18,8 @@ from kwsctl.personal import voice as voices
 from kwsctl.personal.encryption import Key
 from kwsctl.verification import model as models
 from kwsctl.verification import statistics, voiceprint
+
+TPR = 0.9
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,7 +114,7 @@ def enroll_voice(
     clips: Sequence[Path],
     listening: Ears,
     *,
-    tpr: float = 0.9,
+    tpr: float = TPR,
     key: Key | None = None,
     replace: bool = False,
 ) -> EnrolledVoice:
@@ -176,6 +178,66 @@ def verify(
         clips_rejected=rejected,
         model=listening.named,
     )
+
+
+def fits(listening: Ears, base: Bundle) -> bool:
+    """Tells whether windows of a bundle are those that the verification model hears."""
+    trunk = listening.encoder
+    return (base.features, base.n_frames) == (trunk.features, trunk.n_frames)
+
+
+def vote_of(
+    home: Path, user: str, listening: Ears, base: Bundle, key: Key | None = None
+) -> Callable[[Tensor], float] | None:
+    """Gives what judges windows of a stream for adaptation.
+
+    Args:
+        home: the home folder.
+        user: the name.
+        listening: model and encoder.
+        base: the bundle whose windows are judged.
+        key: opens what is kept if it is sealed.
+
+    Returns:
+        By how much mel power [F, T'] of a window is above the threshold; None where the windows differ.
+
+    Raises:
+        ProfileError: the voice cannot be used.
+    """
+    if not fits(listening, base):
+        return None
+    kept = voices.load(home, user, listening.model, key)
+
+    def vote(power: Tensor) -> float:
+        z = listening.outputs(power[None].float())
+        found = voiceprint.scores(listening.model, kept.print, kept.secret, z)
+        return float(found[0] - kept.print.threshold)
+
+    return vote
+
+
+def keep_with_keyword(
+    home: Path, user: str, power: Tensor, listening: Ears, base: Bundle, key: Key | None = None
+) -> bool:
+    """Keeps the voice of who enrols a keyword for nobody else, unless one is kept.
+
+    Args:
+        home: the home folder.
+        user: the name.
+        power: [K, F, T'] mel power of the enrolled clips.
+        listening: model and encoder.
+        base: the bundle whose windows they are.
+        key: seals what is kept, unless None.
+
+    Returns:
+        Whether it was kept.
+    """
+    if voices.exists(home, user) or len(power) < voiceprint.FEWEST or not fits(listening, base):
+        return False
+    number, secret = voices.fresh_secret(listening.model)
+    found = voiceprint.enrolled(listening.model, listening.outputs(power), number, secret, TPR)
+    voices.save(home, voices.kept(user, listening.model, listening.named, found, secret), key)
+    return True
 
 
 def _heard(clips: Sequence[Path], listening: Ears) -> tuple[Tensor, dict[str, str]]:
