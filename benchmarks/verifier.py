@@ -2,10 +2,10 @@
 
 python benchmarks/verifier.py --readers librispeech_251/manifest.csv --people arabic/manifest.csv
 
-Every reader is a user of a federation (FedUV, codes of 127 bits), of 1.2 s windows of running speech; the trunk
-is that of the shipped encoder `any-word` and stays as it is. The people say words; five clips of each are
-enrolled, clips of other words are tried. Beside it stands the speaker embedding of `any-word`, with the same
-clips.
+Every reader is a user of a federation (FedUV, codes of 127 bits), of 1.2 s windows of running speech; the
+trunk is that of the shipped encoder `any-word` and stays as it is. The people say words; five clips of each
+are enrolled, clips of other words are tried. Beside it stands the speaker embedding of `any-word`, with the
+same clips.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from kwsctl.data.prepare import prepared
 from kwsctl.federated.verification import Cast, Heard
 from kwsctl.home import home as home_folder
 from kwsctl.seeding import numpy_generator
-from kwsctl.verification import voiceprint
+from kwsctl.verification import model, voiceprint
 from kwsctl.verification.options import VerificationOptions
 from kwsctl.verification.thresholds import UserTrials, figures, warm_up
 
@@ -57,17 +57,15 @@ def trained(encoder: Bundle, readers: people_of.Spoken, rounds: int, share: floa
     parts = cast_of_readers(readers)
     one = played(encoder, parts, federation(VerificationOptions(), rounds, share), 0)
     lineage = {
-        "data": ["LibriSpeech train-clean-100, 251 readers (CC BY 4.0)"],
-        "encoder": parameters.ENCODER,
-        "method": "feduv",
-        "rounds": rounds,
-        "share": share,
+        "data": ["librispeech_251"],
+        "licences": ["CC BY 4.0 (LibriSpeech, Panayotov et al. 2015)"],
+        "options": {"encoder": parameters.ENCODER, "method": "feduv", "rounds": rounds, "share": share},
     }
     made = one.session.bundle(one.state.weights, lineage)
     first = np.unique(parts.test.users, return_index=True)[1]
     cohort = voiceprint.outputs(made, parts.test.statistics[torch.from_numpy(first)])
     print("readers, further windows:", figures(one.trials(parts.test)).eer)
-    return dataclasses.replace(made, weights={**made.weights, voiceprint.COHORT: cohort.half()})
+    return dataclasses.replace(made, weights={**made.weights, model.COHORT: cohort.half()})
 
 
 def newcomers(embeddings: Tensor, people: people_of.Spoken, clips: int) -> list[UserTrials]:

@@ -14,6 +14,9 @@ from kwsctl.verification.options import VerificationOptions
 ARCH = "voice-head"
 """Not a file in `models/`: the network of a verification model is a head over the trunk of another bundle."""
 
+COHORT = "cohort"
+"""Name of the outputs [M, c] of stored strangers in a verification model; may be absent."""
+
 
 def as_bundle(
     encoder: Bundle,
@@ -67,7 +70,7 @@ def head_of(bundle: Bundle) -> VoiceHead:
     config = bundle.config
     head = VoiceHead(config["statistics"], config["hidden"], config["embedding"], config["outputs"])
     try:
-        head.load_state_dict(dict(bundle.weights))
+        head.load_state_dict({n: w for n, w in bundle.weights.items() if n != COHORT})
     except RuntimeError as error:
         reason = str(error).splitlines()[-1].strip()
         raise BundleError(f"The weights do not fit the head: {reason}", "Train it again.") from None

@@ -18,11 +18,9 @@ from kwsctl.bundle import Bundle
 from kwsctl.errors import InputError
 from kwsctl.verification import codes
 from kwsctl.verification.methods._coding import scaled
-from kwsctl.verification.model import head_of
+from kwsctl.verification.model import COHORT, head_of
 from kwsctl.verification.thresholds import warm_up
 
-COHORT = "cohort"
-"""Name of the outputs [M, c] of stored strangers in a verification model; may be absent."""
 FEWEST = 3
 
 
