@@ -133,12 +133,11 @@ def _craft(one: Played, encoder: Bundle, target: Tensor, places: list[int], seed
         return cast(Tensor, functional_call(voices.head, state, (network.statistics(x),)))
 
     for _ in range(STEPS):
-        optimizer.zero_grad()
         outputs = said()
         wanted = torch.stack(
             [voices.method.score(outputs[k : k + 1], target[k], places[k])[0] for k in range(len(users))]
         )
-        (-wanted.sum()).backward()
+        (x.grad,) = torch.autograd.grad(-wanted.sum(), x)
         optimizer.step()
     with torch.no_grad():
         outputs = said()

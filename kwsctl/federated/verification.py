@@ -91,8 +91,8 @@ def open_voices(encoder: Bundle, parts: Cast, options: FederateOptions, seed: in
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(stream_seed(seed, "weights"))
         head = VoiceHead(parts.train.statistics.shape[1], how.hidden, how.embedding, targets.shape[1])
-    head.center.copy_(parts.train.statistics.mean(0))
-    head.spread.copy_(parts.train.statistics.std(0).clamp_min(1e-3))
+    cast(Tensor, head.center).copy_(parts.train.statistics.mean(0))
+    cast(Tensor, head.spread).copy_(parts.train.statistics.std(0).clamp_min(1e-3))
     base = model.as_bundle(encoder, head, how, names if method.NEEDS_ROWS else ())
     corpus = Corpus(
         train=_clips(parts.train),

@@ -1,7 +1,7 @@
 """How users learn together to be told apart: each from its own clips alone, towards what only it knows.
 
-The heads of many users are trained at once on cached statistics of a frozen trunk, with one batched gradient
-for all (`torch.func.vmap`); the steps are those of one user after the other.
+The heads of many users are trained at once on cached statistics of a frozen trunk, with batched products and
+one gradient for all; the steps are those of one user after the other.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from types import ModuleType
 
 import torch
 from torch import Tensor
-from torch.func import functional_call, grad_and_value, vmap
 
 from kwsctl.federated.heads import timetable
 from kwsctl.federated.layout import Layout
@@ -89,30 +88,27 @@ def learn_voices(
     """
     table = timetable(plans)
     own = torch.tensor([voices.users[plan.client] for plan in plans])
-    buffers = dict(voices.head.named_buffers())
-    begun = {name: part.contiguous() for name, part in _stacked(layout, starts).items()}
+    begun = _stacked(layout, starts)
     now = {name: part.clone() for name, part in begun.items()}
     loss_sum, clips = torch.zeros(len(plans)), torch.zeros(len(plans))
-
-    def loss_of(named: Named, first: Named, x: Tensor, share: Tensor, target: Tensor, user: Tensor) -> Tensor:
-        outputs = functional_call(voices.head, {**named, **buffers}, (x,))
-        value = (voices.method.loss(outputs, target, user, voices.options) * share).sum()
-        if work.proximal:
-            apart = torch.stack([(part - first[name]).square().sum() for name, part in named.items()])
-            value = value + 0.5 * work.proximal * apart.sum()
-        return value
-
-    step_of = vmap(grad_and_value(loss_of))
     for step, busy in enumerate(table.busy):
         rows, marked, share = (part[step, busy] for part in (table.rows, table.triggered, table.share))
         x = inputs(rows.flatten(), marked.flatten(), plans[0].augmentation).view(*rows.shape, -1)
         users = own[busy]
-        there, first = ({name: part[busy] for name, part in parts.items()} for parts in (now, begun))
-        pushed, value = step_of(there, first, x, share, voices.targets[users], users)
-        for name, part in pushed.items():
+        named = {name: part[busy].requires_grad_(True) for name, part in now.items()}
+        outputs = voices.head.together(named, x)
+        each = voices.method.loss(outputs, voices.targets[users][:, None], users[:, None], voices.options)
+        value = (each * share).sum(1)
+        total = value.sum()
+        if work.proximal:
+            apart = [(part - begun[name][busy]).square().sum() for name, part in named.items()]
+            total = total + 0.5 * work.proximal * torch.stack(apart).sum()
+        # The heads share nothing, so that the gradient of the sum is that of each.
+        pushed = torch.autograd.grad(total, list(named.values()))
+        for name, part in zip(named, pushed, strict=True):
             now[name].index_add_(0, busy, part, alpha=-work.rate)
         held = (share > 0).sum(1)
-        loss_sum[busy] += value * held
+        loss_sum[busy] += value.detach() * held
         clips[busy] += held
     means = (loss_sum / clips).tolist()
     together = torch.cat([now[name].flatten(1) for name in layout.names], 1)

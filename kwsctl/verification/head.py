@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import cast
 
 import torch
@@ -37,6 +38,22 @@ class VoiceHead(nn.Module):
         x = (statistics - cast(Tensor, self.center)) / cast(Tensor, self.spread)
         return fn.normalize(self.second(torch.relu(self.norm(self.first(x)))), dim=-1)
 
+    def together(self, weights: Mapping[str, Tensor], statistics: Tensor) -> Tensor:
+        """Maps [K, B, S] to outputs [K, B, L] by weights [K, ...] of K heads, as `forward` does for each."""
+        x = (statistics - cast(Tensor, self.center)) / cast(Tensor, self.spread)
+        h = _linear(x, weights["first.weight"], weights["first.bias"])
+        grouped = h.unflatten(2, (GROUPS, -1))
+        grouped = (grouped - grouped.mean(3, keepdim=True)) * torch.rsqrt(
+            grouped.var(3, keepdim=True, unbiased=False) + self.norm.eps
+        )
+        h = grouped.flatten(2) * weights["norm.weight"][:, None] + weights["norm.bias"][:, None]
+        embedded = _linear(torch.relu(h), weights["second.weight"], weights["second.bias"])
+        return fn.normalize(embedded, dim=-1) @ weights["rows.weight"].transpose(1, 2)
+
     def forward(self, statistics: Tensor) -> Tensor:
         """Maps [B, S] to outputs [B, L]."""
         return cast(Tensor, self.rows(self.embed(statistics)))
+
+
+def _linear(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    return torch.baddbmm(bias[:, None], x, weight.transpose(1, 2))

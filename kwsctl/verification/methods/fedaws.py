@@ -24,7 +24,7 @@ def targets(names: Sequence[str], options: VerificationOptions, seed: int) -> Te
 
 def loss(outputs: Tensor, target: Tensor, user: Tensor, options: VerificationOptions) -> Tensor:
     """Gives [B] the squared distance of outputs [B, U] (cosines) to the user's own embedding."""
-    return (1 - outputs @ target).square()
+    return (1 - (outputs * target).sum(-1)).square()
 
 
 def score(outputs: Tensor, target: Tensor, user: int) -> Tensor:

@@ -21,7 +21,7 @@ def targets(names: Sequence[str], options: VerificationOptions, seed: int) -> Te
 
 def loss(outputs: Tensor, target: Tensor, user: Tensor, options: VerificationOptions) -> Tensor:
     """Gives [B] the cross entropy of cosines [B, U] with the user [U] as the right answer."""
-    return -(options.scale * outputs).log_softmax(-1) @ target
+    return -((options.scale * outputs).log_softmax(-1) * target).sum(-1)
 
 
 def score(outputs: Tensor, target: Tensor, user: int) -> Tensor:
