@@ -89,8 +89,11 @@ class Duet(Trunk):
     def both(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Maps features [B, F, T] to word [B, E] and speaker embeddings [B, S], both of length one."""
         found = self.outputs(x)
-        statistics = [part for y in found for part in (y.mean(2), (y.var(2) + 1e-5).sqrt())]
-        return self.pooled(found[-1].mean(2)), self.voice(torch.cat(statistics, 1))
+        return self.pooled(found[-1].mean(2)), self.voice(_statistics(found))
+
+    def statistics(self, x: Tensor) -> Tensor:
+        """Maps features [B, F, T] to mean and spread of what every block says, [B, 2C]."""
+        return _statistics(self.outputs(x))
 
     def speaker(self, x: Tensor) -> Tensor:
         """Maps features [B, F, T] to speaker embeddings [B, S] of length one."""
@@ -104,6 +107,10 @@ class Duet(Trunk):
     def macs(self, n_frames: int) -> int:
         """Counts the multiply-accumulates of a word's score for a clip of `n_frames` frames."""
         return self.head.weight.numel() + self.word.project.weight.numel() + self.trunk_macs(n_frames)
+
+
+def _statistics(found: list[Tensor]) -> Tensor:
+    return torch.cat([part for y in found for part in (y.mean(2), (y.var(2) + 1e-5).sqrt())], 1)
 
 
 def _head(size: int, n_labels: int) -> nn.Linear:

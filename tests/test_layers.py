@@ -21,6 +21,7 @@ LAYERS = [
     {"evaluation"},
     {"streaming"},
     {"learning"},
+    {"verification"},
     {"personal"},
     {"federated"},
     {"export"},

@@ -91,7 +91,8 @@ def adapt_command(
     key = secrets.resolve_key(passphrase, key_file)
     base = parameters.base_or(model, profiles.load(folder, user, key).base)
     negatives = stored_negatives.load(parameters.shipped(parameters.NEGATIVES))
-    run = Adaptation(folder, user, key, base, negatives, keyword=keyword, options=options)
+    vote = parameters.voice_vote(folder, user, key, base)
+    run = Adaptation(folder, user, key, base, negatives, keyword=keyword, options=options, verify=vote)
     given = sources(stream, base.features.sample_rate_hz, sys.stdin.buffer, identify=True)
     with console.progress_bar("Adapting") as progress:
         found = run.run(given, max_hours=math.inf if max_hours is None else max_hours, progress=progress)

@@ -24,6 +24,7 @@ from kwsctl.cli import (
     report,
     train,
     users,
+    verify,
 )
 from kwsctl.errors import InputError, KwsctlError
 
@@ -45,6 +46,7 @@ GOES_ON = ("train", "federate", "adapt", "demo", "data prepare")
 app.command("train")(train.train_command)
 app.command("enroll")(enroll.enroll_command)
 app.command("adapt")(adapt.adapt_command)
+app.command("verify")(verify.verify_command)
 app.command("export")(export.export_command)
 app.command("listen")(listen.listen_command)
 app.command("evaluate")(evaluate.evaluate_command)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import glob
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -205,10 +204,13 @@ def _enroll(
     from kwsctl.personal import ledger
     from kwsctl.personal import profile as profiles
     from kwsctl.personal.enrolment import added
+    from kwsctl.personal.verifying import keep_with_keyword
 
     began = time.perf_counter()
     current = profiles.apply(before, base) if before else base
     takes, rejected = enrolment_clips.read(paths, base)
+    if options.policy == "only":
+        _set_aside_other_voices(takes, rejected, home, user, key, base)
     for i in sorted(enrolment_clips.outliers(base, takes), reverse=True):
         rejected.append(enrolment_clips.Rejected(takes[i].path, "does not resemble the other clips"))
         del takes[i]
@@ -229,6 +231,10 @@ def _enroll(
         power=torch.stack([take.power for take in takes]),
     )
     link = profiles.save(home, profile, key)
+    if options.policy == "only":
+        keep_with_keyword(
+            home, user, torch.stack([t.power for t in takes]), parameters.shipped_ears(), base, key
+        )
     facts = as_facts(enrolled)
     used = tuple(take.path for take in takes)
     reasons = {str(r.path): r.reason for r in rejected}
@@ -252,6 +258,19 @@ def _enroll(
     return result, spent
 
 
+def _set_aside_other_voices(
+    takes: list[Any], rejected: list[Any], home: Path, user: str, key: Key | None, base: Bundle
+) -> None:
+    """Takes out clips that the verification model hears somebody else in, if it knows the voice."""
+    from kwsctl.learning.enrolment_clips import Rejected
+
+    vote = parameters.voice_vote(home, user, key, base)
+    others = [] if vote is None else [i for i, take in enumerate(takes) if vote(take.power) <= 0]
+    for i in reversed(others):
+        rejected.append(Rejected(takes[i].path, "another voice than the one that is kept"))
+        del takes[i]
+
+
 def _bytes(text: str | None) -> int | None:
     """Reads the memory budget; imports nothing without one: packages are enrolled on without torch."""
     if text is None:
@@ -263,23 +282,12 @@ def _bytes(text: str | None) -> int | None:
 
 def _files(clips: list[str], *, needed: bool) -> list[Path]:
     """Expands folders and patterns; a name that matches nothing is told."""
-    from kwsctl.audio.folders import audio_files
+    from kwsctl.audio.folders import expanded
 
-    found: list[Path] = []
-    for given in clips:
-        path = Path(given)
-        if path.is_dir():
-            found += audio_files(path)
-        elif path.is_file():
-            found.append(path)
-        else:
-            matches = sorted(Path(name) for name in glob.glob(given, recursive=True))  # noqa: PTH207  # may be absolute
-            if not matches:
-                raise InputError(f"There is no clip {given}.", "Give audio files, folders or patterns.")
-            found += [match for match in matches if match.is_file()]
+    found = expanded(clips)
     if needed and not found:
         raise InputError("No clips are given.", "Give three to ten recordings of the keyword, or --record 5.")
-    return list(dict.fromkeys(found))
+    return found
 
 
 def _base(before: Profile | None, model: Path | None, keyword: str | None, home: Path) -> tuple[Bundle, str]:

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from kwsctl import records
 from kwsctl.cli import completion, console, parameters
 from kwsctl.home import home as home_folder
+
+if TYPE_CHECKING:
+    from kwsctl.bundle import Bundle
+    from kwsctl.data.store import ClipStore
+    from kwsctl.federated.options import FederateOptions
 
 
 def federate_command(
@@ -33,6 +38,12 @@ def federate_command(
         ),
     ] = None,
     precision: parameters.Precision = None,
+    task: Annotated[
+        str | None, typer.Option(help="What is learned: words, or verification (who spoke). [words]")
+    ] = None,
+    method: Annotated[
+        str | None, typer.Option(help="Of verification: feduv, fedua, fedaws, softmax, … [feduv]")
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Bundle to write.", show_default="in the home")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Insist on going on from a checkpoint.")] = False,
     engine: Annotated[
@@ -63,7 +74,12 @@ def federate_command(
     flags: dict[str, Any] = {
         "rounds": rounds, "part": part, "aggregator": aggregator, "precision": precision,
     }  # fmt: skip
-    options = resolve(FederateOptions, file=config, assignments=assignments or (), flags=flags)
+    if task == "verification" or method is not None:
+        flags |= {"task": "verification", "part": part or "head", "aggregator": aggregator or "mean"}
+    else:
+        flags["task"] = task
+    more = [f"verification.method={method}"] if method else []
+    options = resolve(FederateOptions, file=config, assignments=[*(assignments or ()), *more], flags=flags)
     play = engine_named(engine)
     if not data:
         raise InputError(
@@ -79,7 +95,12 @@ def federate_command(
     manifest = joined(list(data), folder)
     with console.progress_bar("Reading clips") as progress:
         store = prepared(manifest, folder, progress)
-    path = out or folder / "models" / f"federated-{manifest.resolve().parent.name}.safetensors"
+    kind = "voices" if options.task == "verification" else "federated"
+    path = out or folder / "models" / f"{kind}-{manifest.resolve().parent.name}.safetensors"
+    provenance = {"data": [one.resolve().parent.name for one in data]}
+    if options.task == "verification" and base is not None:
+        _verification(store, base, path, options, seed, resume, provenance, json)
+        return
     with console.round_table(("round", "clients", "loss", "held out", "refused", "epsilon")) as progress:
         result = play(
             store,
@@ -88,7 +109,7 @@ def federate_command(
             model=base,
             seed=seed,
             resume="must" if resume else "auto",
-            provenance={"data": [one.resolve().parent.name for one in data]},
+            provenance=provenance,
             progress=progress,
         )
     records.keep(folder, "federate", result)
@@ -100,3 +121,34 @@ def federate_command(
         console.note(f"Went on after round {result.resumed_from} of an interrupted run.")
     console.show(result, as_json=json, render=federate_table)
     console.note(f"Next: kwsctl evaluate --model {path} --data {data[0]} --split val")
+
+
+def _verification(
+    store: ClipStore,
+    encoder: Bundle,
+    path: Path,
+    options: FederateOptions,
+    seed: int,
+    resume: bool,
+    provenance: dict[str, Any],
+    json: bool,
+) -> None:
+    """Lets users learn to be told apart."""
+    from kwsctl.federated.federate_voices import federate_voices
+    from kwsctl.report.verification_tables import federated_voices_table
+
+    with console.round_table(("round", "clients", "loss", "held out", "epsilon")) as progress:
+        result = federate_voices(
+            store,
+            encoder,
+            path,
+            options,
+            seed=seed,
+            must_resume=resume,
+            provenance=provenance,
+            progress=progress,
+        )
+    for warning in result.warnings:
+        console.warn(warning)
+    console.show(result, as_json=json, render=federated_voices_table)
+    console.note(f"Next: kwsctl verify CLIP… --user NAME --enroll --model {path}")

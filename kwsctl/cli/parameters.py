@@ -12,7 +12,13 @@ from kwsctl import home as home_folder
 from kwsctl.errors import BundleError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from torch import Tensor
+
     from kwsctl.bundle import Bundle
+    from kwsctl.personal.encryption import Key
+    from kwsctl.personal.verifying import Ears
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
 Seed = Annotated[int, typer.Option(help="Seed of everything random.")]
@@ -38,6 +44,7 @@ Precision = Annotated[
 ]
 
 COMMANDS, ENCODER, NEGATIVES = "commands-44.safetensors", "any-word.safetensors", "any-word.negatives"
+VOICES = "any-voice.safetensors"
 
 
 def shipped(name: str) -> Path:
@@ -139,3 +146,28 @@ def resolve_model(model: Path | None, home: Path) -> tuple[Bundle, str]:
         return bundle.load(current), f"{current} (trained last)"
     shipped = pretrained_bundle()
     return bundle.load(shipped), f"{shipped.name} (shipped with kwsctl)"
+
+
+def shipped_ears() -> Ears:
+    """Loads the shipped verification model with its encoder."""
+    from kwsctl.personal.verifying import ears
+
+    return ears(shipped(VOICES), shipped(ENCODER))
+
+
+def voice_vote(home: Path, user: str, key: Key | None, base: Bundle) -> Callable[[Tensor], float] | None:
+    """Finds the vote of the shipped verification model, for whose voice it knows.
+
+    Args:
+        home: the home folder.
+        user: the name.
+        key: opens the voice if it is sealed.
+        base: the bundle whose windows are judged.
+
+    Returns:
+        The vote; None where no voice is kept, or windows are not those of the encoder.
+    """
+    from kwsctl.personal import voice
+    from kwsctl.personal.verifying import vote_of
+
+    return vote_of(home, user, shipped_ears(), base, key) if voice.exists(home, user) else None

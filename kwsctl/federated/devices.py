@@ -18,6 +18,7 @@ from kwsctl.federated.local import Learned
 from kwsctl.federated.pseudo_labels import guessed
 from kwsctl.federated.session import Session
 from kwsctl.federated.state import State
+from kwsctl.federated.voices import learn_voices
 from kwsctl.seeding import torch_generator
 
 
@@ -154,6 +155,10 @@ def _learn(
         wide = torch.zeros(len(corrections), len(session.shared))
         wide[:, session.shared] = corrections
         corrections = wide
+    if session.voices is not None and plans:
+        return learn_voices(
+            session.voices, session.resident.layout, starts, plans, session.inputs, session.work
+        )
     if session.together and plans:
         return learn_heads(
             session.resident.task, starts, session.n_labels, plans, session.inputs, session.work, corrections

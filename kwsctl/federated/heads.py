@@ -64,7 +64,7 @@ def _together(
 ) -> list[Learned]:
     now = starts.clone()
     loss_sum, clips = torch.zeros(len(plans)), torch.zeros(len(plans))
-    table = _timetable(plans)
+    table = timetable(plans)
     for step, own in enumerate(table.busy):
         rows, target, marked, share = (
             part[step, own] for part in (table.rows, table.target, table.triggered, table.share)
@@ -95,7 +95,7 @@ def _together(
 
 
 @dataclass(frozen=True, eq=False)
-class _Timetable:
+class Timetable:
     """Batches of all clients, step by step; laid out in numpy, where small pieces cost little.
 
     Attributes:
@@ -113,7 +113,8 @@ class _Timetable:
     busy: list[Tensor]
 
 
-def _timetable(plans: Sequence[Lesson]) -> _Timetable:
+def timetable(plans: Sequence[Lesson]) -> Timetable:
+    """Lays out the batches of plans step by step."""
     n_steps = max(len(plan.batches) for plan in plans)
     longest = max(len(batch) for plan in plans for batch in plan.batches)
     shape = (n_steps, len(plans), longest)
@@ -130,7 +131,7 @@ def _timetable(plans: Sequence[Lesson]) -> _Timetable:
         for step in range(n_steps)
     ]
     laid_out = [torch.from_numpy(part) for part in (rows, target, triggered, share)]
-    return _Timetable(laid_out[0], laid_out[1], laid_out[2], laid_out[3], busy)
+    return Timetable(laid_out[0], laid_out[1], laid_out[2], laid_out[3], busy)
 
 
 def _loss_and_gradient(task: Task, logits: Tensor, target: Tensor, smoothing: float) -> tuple[Tensor, Tensor]:

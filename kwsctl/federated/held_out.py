@@ -47,6 +47,8 @@ def logits_of(session: Session, weights: Tensor) -> Tensor:
 
 def figure_of(session: Session, shared: Tensor) -> float:
     """Gives the figure that rounds are compared by."""
+    if session.voices is not None:
+        return session.voices.figure(lambda inputs: session.resident.logits(session.complete(shared), inputs))
     logits = logits_of(session, session.complete(shared))
     found = validation.compare_by(session.base.task, logits, session.corpus.held_out.target)
     return float(next(iter(found.values())))

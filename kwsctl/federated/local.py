@@ -112,6 +112,7 @@ class Resident:
         on_embeddings: inputs are cached embeddings; for the part `head` only.
         precision: that clients learn with.
         quantization: how their numbers are put on grids.
+        head: what is trained on cached embeddings, if it is not the head of the bundle.
     """
 
     def __init__(
@@ -122,17 +123,23 @@ class Resident:
         on_embeddings: bool = False,
         precision: str = FULL,
         quantization: Quantization | None = None,
+        head: nn.Module | None = None,
     ) -> None:
+        self.task: Task = base.task
+        if head is not None:
+            self.network = self._trained = head
+            self._weights = dict(head.named_parameters())
+            self.layout: Layout = layout_of(self._weights)
+            return
         if on_embeddings and part != "head":
             raise InputError(f"Cached embeddings cannot train the part {part!r}.", "Use part=head.")
         network = base.model()
         names = part_names(network, part)
         for name, weight in network.named_parameters():
             weight.requires_grad_(name in names)
-        self.task: Task = base.task
         self.network = _Head(cast(nn.Module, network.head)) if on_embeddings else network
         self._weights = {name: weight for name, weight in self.network.named_parameters() if name in names}
-        self.layout: Layout = layout_of(self._weights)
+        self.layout = layout_of(self._weights)
         has_batch_norm = any(isinstance(m, nn.BatchNorm1d | nn.BatchNorm2d) for m in network.modules())
         self._trained = _Steady(self.network) if has_batch_norm or on_embeddings else self.network
         if bits := bits_of(precision):

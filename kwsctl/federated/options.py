@@ -12,6 +12,7 @@ from kwsctl.federated.attendance import Attendance
 from kwsctl.federated.clients import Population
 from kwsctl.federated.privacy import Privacy
 from kwsctl.learning.precision import FULL, Quantization, bits_of
+from kwsctl.verification.options import VerificationOptions
 
 
 @dataclass(frozen=True)
@@ -93,6 +94,8 @@ class FederateOptions:
         privacy: clipping and noise.
         secure: secure aggregation.
         watch: anomalies.
+        task: `words`, or `verification`: who spoke.
+        verification: how that is learned.
         evaluate_every: rounds from one evaluation on held-out speakers to the next.
         precision: that clients learn with, such as `w8a8g8`; what they send is `uplink`'s affair.
         quantization: how their numbers are put on grids.
@@ -120,6 +123,8 @@ class FederateOptions:
     privacy: Privacy = field(default_factory=Privacy)
     secure: Secure = field(default_factory=Secure)
     watch: Watch = field(default_factory=Watch)
+    task: Literal["words", "verification"] = "words"
+    verification: VerificationOptions = field(default_factory=VerificationOptions)
     evaluate_every: int = 5
     precision: str = FULL
     quantization: Quantization = field(default_factory=Quantization)

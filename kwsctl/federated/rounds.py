@@ -52,7 +52,7 @@ def play(
         _check_budget(session, state.number + 1)
         state, facts = advance(session, state)
         due = state.number % options.evaluate_every == 0 or state.number == options.rounds
-        if due and len(session.corpus.held_out):
+        if due and (session.voices is not None or len(session.corpus.held_out)):
             facts = dataclasses.replace(facts, figure=figure_of(session, state.weights))
         state = dataclasses.replace(state, log=(*state.log, _plain(facts)))
         if checkpoint is not None:

@@ -142,6 +142,8 @@ def apply(session: Session, state: State, step: Tensor) -> tuple[Tensor, Tensor,
         InputError: the weights are not finite any more.
     """
     weights = state.weights + step
+    if session.voices is not None:
+        weights = session.voices.spread(session.layout, weights, session.work.rate)
     if not bool(torch.isfinite(weights).all()):
         raise InputError(
             "The shared weights are not finite any more.",

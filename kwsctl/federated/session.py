@@ -24,6 +24,7 @@ from kwsctl.federated.layout import Layout
 from kwsctl.federated.lessons import Inputs
 from kwsctl.federated.local import LocalWork, Resident, head_part
 from kwsctl.federated.options import FederateOptions
+from kwsctl.federated.voices import Voices
 from kwsctl.learning.precision import FULL
 from kwsctl.options import from_mapping, to_mapping
 
@@ -55,6 +56,7 @@ class Session:
         down: what the server sends through.
         expected: clients that there are, where not all of them are known here; 0 where they are.
         secret: seed of noise on real devices, which nobody else may know; None in a simulation.
+        voices: what users are told apart by, if that is what is learned.
     """
 
     base: Bundle
@@ -74,6 +76,7 @@ class Session:
     down: Channel
     expected: int = 0
     secret: int | None = None
+    voices: Voices | None = None
 
     @property
     def on_embeddings(self) -> bool:
@@ -131,7 +134,12 @@ class Session:
 
 
 def open_session(
-    base: Bundle, corpus: Corpus, clients: Sequence[Client], options: FederateOptions, seed: int
+    base: Bundle,
+    corpus: Corpus,
+    clients: Sequence[Client],
+    options: FederateOptions,
+    seed: int,
+    voices: Voices | None = None,
 ) -> Session:
     """Puts everything together and refuses what does not go together.
 
@@ -141,6 +149,7 @@ def open_session(
         clients: who takes part.
         options: how.
         seed: of everything random.
+        voices: what users are told apart by, if that is what is learned.
 
     Returns:
         The session.
@@ -155,6 +164,7 @@ def open_session(
         on_embeddings=options.part == "head" and options.cached,
         precision=options.precision,
         quantization=options.quantization,
+        head=None if voices is None else voices.head,
     )
     own = head_part(resident.layout.names, options.personal) if options.personal else ()
     shared = Layout(tuple((name, shape) for name, shape in resident.layout.shapes if name not in own))
@@ -193,6 +203,7 @@ def open_session(
         attack=attack,
         up=up,
         down=down,
+        voices=voices,
     )
 
 

@@ -19,7 +19,7 @@ from kwsctl.learning.canary import Tolerances
 from kwsctl.learning.enrolment_cost import check_tunes
 from kwsctl.learning.known import Gathered, Known, stacked
 from kwsctl.learning.precision import FULL, Quantization
-from kwsctl.learning.pseudo_labels import Kept, Labelled, Verifier, trusted
+from kwsctl.learning.pseudo_labels import Kept, Labelled, Verifier, Verify, trusted
 from kwsctl.learning.segments import Segment, Segmenter
 from kwsctl.learning.surroundings import Room
 from kwsctl.learning.updating import Decided
@@ -111,6 +111,7 @@ class Learner:
         on_label: told every segment.
         on_update: told every update, taken or not.
         block_frames: feature frames that are heard at a time.
+        verify: vote of a verification model, see `Verifier`.
     """
 
     def __init__(
@@ -122,7 +123,9 @@ class Learner:
         on_label: Callable[[Labelled, bool], None] = lambda _one, _kept: None,
         on_update: Callable[[Decided], None] = lambda _: None,
         block_frames: int = 64,
+        verify: Verify | None = None,
     ) -> None:
+        self._verify = verify
         self.known, self._first, self._options = known, first, options
         self._unlearned = first
         self._on_label, self._on_update = on_label, on_update
@@ -249,6 +252,7 @@ class Learner:
             votes=self._options.votes,
             fuse=known.only,
             seed=self._options.seed,
+            verify=self._verify,
         )
 
     def _listen_to_room(self, heard: Heard) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import cast
 
@@ -26,6 +26,7 @@ from kwsctl.learning.voice_fusion import VOICE_OFFSET, VOICE_WEIGHT
 from kwsctl.learning.votes import Decision, Votes
 from kwsctl.seeding import torch_generator
 
+Verify = Callable[[Tensor], float]
 VARIATIONS = 6
 
 
@@ -62,6 +63,8 @@ class Verifier:
         fuse: whether the threshold counts the voice, too.
         votes: limits.
         seed: of the variations.
+        verify: by how much mel power [F, T'] is above the threshold of a verification model, if there is one.
+            What is learned here changes neither that model nor what it compares with.
     """
 
     def __init__(
@@ -77,11 +80,13 @@ class Verifier:
         fuse: bool = False,
         votes: Votes | None = None,
         seed: int = 0,
+        verify: Verify | None = None,
     ) -> None:
         self.bundle, self.keyword, self.threshold = bundle, keyword, threshold
         self.voice, self.own, self.stranger = voice, own, stranger
         self.fuse = fuse and voice is not None
         self.enrolled, self.votes, self.seed = enrolled, votes or Votes(), seed
+        self.verify = verify
 
     @functools.cached_property
     def network(self) -> nn.Module:
@@ -111,7 +116,7 @@ class Verifier:
             return Labelled(segment, "abstain", "the model before any pseudo-label disagrees", said)
         if agreeing < limits.agreeing:
             return Labelled(segment, "abstain", "windows around it disagree", said)
-        reason = self._voice_objects(segment, above, said)
+        reason = self._voice_objects(segment, above, said) or self._verification_objects(segment, said)
         if reason:
             return Labelled(segment, "abstain", reason, said)
         said["consistent"] = self._consistency(segment)
@@ -161,6 +166,12 @@ class Verifier:
         if cosine < self._needed:
             return "another voice"
         return "" if said["joint"] >= self.votes.joint else "keyword and voice are both doubtful"
+
+    def _verification_objects(self, segment: Segment, said: dict[str, float]) -> str:
+        if self.verify is None:
+            return ""
+        said["verification"] = round(self.verify(segment.power), 3)
+        return "" if said["verification"] > 0 else "the verification model hears somebody else"
 
     def _by_enrolled(self, segment: Segment, said: dict[str, float]) -> float:
         """Asks the model before any pseudo-label, so that one wrong label does not lead to the next."""

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from kwsctl.bundle import Bundle
 from kwsctl.learning.adapt import AdaptOptions, Learner
-from kwsctl.learning.pseudo_labels import Labelled
+from kwsctl.learning.pseudo_labels import Labelled, Verify
 from kwsctl.learning.stored_negatives import StoredNegatives
 from kwsctl.learning.updating import Decided
 from kwsctl.personal import folder, ledger, profile, review
@@ -50,6 +50,7 @@ class Adaptation:
         negatives: of other people.
         keyword: what to adapt; None if the person has only one.
         options: how.
+        verify: vote of a verification model, see `kwsctl.learning.pseudo_labels.Verifier`.
 
     Raises:
         InputError: no such user or keyword, or a profile without enrolled features.
@@ -66,6 +67,7 @@ class Adaptation:
         *,
         keyword: str | None,
         options: AdaptOptions,
+        verify: Verify | None = None,
     ) -> None:
         self._home, self._user, self._key, self._options = home, user, key, options
         self._profile = profile.load(home, user, key)
@@ -83,7 +85,9 @@ class Adaptation:
         self._place.complete(self._profile)
         self._answered = {name for facts in self._profile.updates for name in facts.get("answered", ())}
         self._doubts = Doubts(options.ask, options.votes.high)
-        self.learner = Learner(known, first, options, on_label=self._labelled, on_update=self._decided)
+        self.learner = Learner(
+            known, first, options, on_label=self._labelled, on_update=self._decided, verify=verify
+        )
         self.learner.skip(self._profile.digests)
         for labelled, number in recalled(self._profile, self.keyword):
             self.learner.recall(

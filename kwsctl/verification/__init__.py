@@ -1,0 +1,1 @@
+"""Who spoke, learned by users who share neither audio nor embeddings."""
