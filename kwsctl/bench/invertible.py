@@ -42,7 +42,7 @@ class InvertibleOptions:
     Attributes:
         words: how many of the corpus's words to learn.
         epochs: of each training.
-        seeds: networks of each kind.
+        seeds: networks of each kind; 0 trains none, and measures memory, time and gradients alone.
         network: fields of the architecture `revtcnet` that differ from the defaults.
         batch_size: of a step that is timed and whose process is measured.
         repeats: steps that are timed; the quickest counts.
@@ -143,8 +143,11 @@ def invertible(
         InputError: fewer words than asked for, or nobody held out.
     """
     some = repeats.with_words(store, options.words)
-    found = {"ordinary": _accuracy(some, False, options, home, progress)}
-    found["rebuilt"] = _accuracy(some, True, options, home, progress)
+    found = {
+        kind: _accuracy(some, coupled, options, home, progress)
+        for kind, coupled in (("ordinary", False), ("rebuilt", True))
+        if options.seeds
+    }
     rows = _rows(BIGGER, options, found) + _rows(SMALLER, options, {})
     depths = tuple(_depth(n, kind, options) for n in options.depths for kind in KEEPINGS)
     of = {row.kind: row.activation_bytes for row in rows if row.arch == BIGGER}

@@ -97,13 +97,16 @@ def test_invertible(store: ClipStore, tmp_path: Path) -> None:
     assert found.memory_ratio == big["ordinary"].activation_bytes / big["rebuilt"].activation_bytes > 2
     kept = [big[kind].activation_bytes for kind in ("kept", "checkpointed", "rebuilt")]
     assert kept == sorted(kept, reverse=True)
-    assert big["rebuilt"].gradient_error < 1e-4 and big["kept"].gradient_error == 0
+    assert big["rebuilt"].gradient_error < 1e-6 and big["kept"].gradient_error == 0
     assert (
         big["rebuilt"].macs == big["kept"].macs and big["rebuilt"].macs_backward > big["kept"].macs_backward
     )
     assert big["ordinary"].accuracy is not None and big["rebuilt"].accuracy is not None
     assert big["rebuilt"].accuracy.seeds == 2 and big["rebuilt"].accuracy.speakers == 2
     assert big["kept"].accuracy is None
+    untrained = invertible(store, dataclasses.replace(options, seeds=0), tmp_path / "other")
+    assert [row.activation_bytes for row in untrained.rows] == [row.activation_bytes for row in found.rows]
+    assert all(row.accuracy is None for row in untrained.rows) and not (tmp_path / "other").exists()
     text = shown(invertible_table(found))
     assert "revbcresnet" in text and "Memory by depth" not in text
     depths = tuple(Depth(n, kind, 1000.0 * n, 10**6) for n in (6, 12) for kind in KEEPINGS)
