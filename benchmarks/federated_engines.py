@@ -144,6 +144,7 @@ def main() -> None:
                 "init_args": {
                     "num_cpus": arguments.workers,
                     "num_gpus": 0,
+                    "include_dashboard": False,
                     "_node_ip_address": "127.0.0.1",
                     "object_store_memory": 200 * 1024 * 1024,
                 },
