@@ -11,10 +11,10 @@ from __future__ import annotations
 import argparse
 import csv
 import dataclasses
-import functools
 import logging
 import os
 import statistics
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -26,47 +26,18 @@ os.environ |= {
     "RAY_USAGE_STATS_ENABLED": "0",
 }
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ["PYTHONPATH"] = os.pathsep.join([sys.path[0], os.environ.get("PYTHONPATH", "")])  # for workers
 
-import torch
-from flwr.app import Context
+from federated_engines_work import CLIENT, FOLDER, OPTIONS, session
 from flwr.serverapp import Grid, ServerApp
 from flwr.simulation import run_simulation
 from flwr.supercore.task_identity import TaskIdentity
 
-from kwsctl.data.prepare import prepared
-from kwsctl.federated import clients, start
-from kwsctl.federated.flower.client_app import client_app
 from kwsctl.federated.flower.fleet import Fleet
 from kwsctl.federated.flower.local_grid import LocalGrid
 from kwsctl.federated.flower.plan import Plan
-from kwsctl.federated.options import FederateOptions
-from kwsctl.federated.session import Session, open_session
 from kwsctl.federated.state import State, first_state
 from kwsctl.federated.topologies import star
-
-OPTIONS = FederateOptions(aggregator="mean")
-FOLDER = "KWSCTL_BENCH_FOLDER"
-
-
-@functools.cache
-def session() -> Session:
-    """Everybody's clips and one network; made once in every process."""
-    torch.set_num_threads(1)
-    folder = Path(os.environ[FOLDER])
-    store = prepared(folder / "manifest.csv", folder)
-    base, corpus = start.prepare(store, OPTIONS, None, 0)
-    who = clients.populate(corpus.train.target.numpy(), corpus.train.speakers, OPTIONS.population, 0)
-    return open_session(base, corpus, who, OPTIONS, 0)
-
-
-def opened(context: Context) -> Session:
-    """The part of one client."""
-    every = session()
-    own = every.clients[int(context.node_config["partition-id"])]
-    return dataclasses.replace(every, clients=(own,), expected=len(every.clients))
-
-
-CLIENT = client_app(opened)
 
 
 def subset(data: Path, folder: Path, clips: int) -> int:
@@ -173,9 +144,9 @@ def main() -> None:
                 "init_args": {
                     "num_cpus": arguments.workers,
                     "num_gpus": 0,
+                    "include_dashboard": False,
                     "_node_ip_address": "127.0.0.1",
                     "object_store_memory": 200 * 1024 * 1024,
-                    "runtime_env": {"env_vars": {FOLDER: folder, "OMP_NUM_THREADS": "1"}},
                 },
             },
         )
