@@ -5,7 +5,7 @@
 AUDIO is a file; it is heard again and again without a pause, so that an event in its middle has to come back
 in every round, one length of the audio later: by how much it does not is the drift. A length that is no
 multiple of a block moves the windows from round to round, so that an event may come one hop earlier or later.
-The memory is the resident set of the process after each hour. Prints what it finds as a table.
+The memory is the resident set of the process after each twenty-fourth of the time.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from kwsctl.streaming.listener import Listener
 from kwsctl.streaming.sources import Source
 
 MARGIN_S = 3.0
-HOUR_S = 3600
+HOUR_S, NOTES = 3600, 24
 
 
 def resident_mb() -> float:
@@ -44,17 +44,17 @@ def resident_mb() -> float:
 def rounds(
     audio: np.ndarray, seconds: float, rate_hz: int, told: list[tuple[float, float]]
 ) -> Iterator[np.ndarray]:
-    """Gives audio again and again; notes the hours that have passed and the memory."""
-    given, hour = 0, 0
+    """Gives audio again and again; notes the hours that have passed and the memory, `NOTES` times."""
+    given = noted = 0
     while given < seconds * rate_hz:
         for first in range(0, len(audio), rate_hz):
             part = audio[first : first + rate_hz]
             given += len(part)
             yield part
-            if given >= hour * HOUR_S * rate_hz:
+            if given >= noted * seconds / NOTES * rate_hz:
                 told.append((given / rate_hz / HOUR_S, resident_mb()))
                 print(f"  {told[-1][0]:5.2f} h: {told[-1][1]:.1f} MB", flush=True)
-                hour += 1
+                noted += 1
 
 
 def drifts(times_s: list[tuple[float, str]], length_s: float, n_rounds: int) -> tuple[list[float], int]:

@@ -7,16 +7,19 @@ import json
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
 from kwsctl.audio import files
 from kwsctl.errors import BundleError, InputError
 from kwsctl.evaluation.streams import Trigger
 from kwsctl.export import htp, package
-from kwsctl.export.listening import FRONTEND, GraphEngine, of_bundle, of_package
+from kwsctl.export.listening import FRONTEND, GraphEngine, Graphs, of_bundle, of_package
 from kwsctl.export.runtimes import check_runtime
 from kwsctl.streaming.ear import Ear
 from kwsctl.streaming.engine import Engine
@@ -41,10 +44,30 @@ def by_torch() -> list[Detection]:
 
 
 def test_a_bundle_exported_in_memory_gives_the_same_events() -> None:
-    found = events(GraphEngine(of_bundle(toy_people.keyword_model(), 16)))
+    found = events(GraphEngine(graphs()))
     assert [(e.time_s, e.keyword) for e in found] == [(e.time_s, e.keyword) for e in by_torch()]
     np.testing.assert_allclose([e.score for e in found], [e.score for e in by_torch()], atol=1e-3)
     assert len(found) >= 3
+
+
+@functools.cache
+def graphs() -> Graphs:
+    return of_bundle(toy_people.keyword_model(), 16)
+
+
+def in_pieces(cuts: Sequence[int]) -> list[Detection]:
+    listener = Listener(GraphEngine(graphs()), trigger=Trigger(0.3, 1.0), threshold=THRESHOLD)
+    found = [e for piece in np.split(stream(), sorted(cuts)) for e in listener.push(piece)]
+    return found + listener.finish()
+
+
+@settings(max_examples=6, deadline=None)
+@given(st.lists(st.integers(0, 28 * RATE_HZ), max_size=40))
+@example(list(range(160, 28 * RATE_HZ, 160)))
+@example(list(range(RATE_HZ, 28 * RATE_HZ, RATE_HZ)))
+def test_pieces_of_10_ms_of_a_second_and_of_any_length_give_the_same_events(cuts: list[int]) -> None:
+    assert in_pieces(cuts) == in_pieces([])
+    assert len(in_pieces([])) >= 3
 
 
 def test_a_package_gives_the_same_events_within_a_hop() -> None:
