@@ -99,17 +99,16 @@ def test_events_are_held_against_what_was_said(tmp_path: Path) -> None:
 
 def measured() -> Measured:
     share = {"rate": 0.1, "low": 0.0, "high": 0.4, "n": 8}
-    row = {
-        "heard_before": share,
-        "heard_after": {**share, "rate": 0.9},
-        "wrong_before": share,
-        "wrong_after": share,
-    }
+    row = {"heard_after": {**share, "rate": 0.9, "low": 0.6}, "wrong_after": share}
     update = {"decision": "taken", "canary": {when: {"global_task": 0.8} for when in ("before", "after")}}
     rounds = [{"asked": 2, "figure": 0.9}, {"asked": 2, "figure": 0.95}]
     masked = {"per_round": rounds, "clients": 2, "rounds": 2, "bytes_up": 4000}
     return Measured(
-        shared={"worst_decile": {"rate": 0.1, "rest": 0.9, "gap": 0.8}},
+        speaker="s",
+        shared={
+            "worst_decile": {"rate": 0.1, "rest": 0.9, "gap": 0.8},
+            "per_speaker": {"s": {"rate": 0.1, "n": 8}},
+        },
         enrolled={"before_after": [row]},
         adapted={"before_after": [{**row, "heard_after": {**share, "rate": 0.95}}]},
         learned=(update,),
@@ -134,7 +133,7 @@ def test_claims_that_are_borne_out_are_met_and_others_say_where_to_look() -> Non
     ("changes", "claim"),
     [
         (
-            {"shared": {"worst_decile": {"rate": 0.8, "rest": 0.9, "gap": 0.1}}},
+            {"shared": {**measured().shared, "worst_decile": {"rate": 0.8, "rest": 0.9, "gap": 0.1}}},
             "Unusual voices are heard worse",
         ),
         ({"adapted": measured().enrolled}, "It goes on learning from unlabelled audio"),
