@@ -91,11 +91,12 @@ def _people(found: Measured) -> Iterator[Claim]:
     )
     later = _share_of(found.adapted, "heard_after")
     taken = [one for one in found.learned if one["decision"] == "taken"]
+    first, then = found.monday["enrolled"], found.monday["adapted"]
     yield Claim(
         "It goes on learning from unlabelled audio",
-        f"{len(taken)} updates taken, {len(found.learned) - len(taken)} rolled back; "
-        f"{_share(after)} to {_share(later)} of calls",
-        bool(taken) and later["rate"] > after["rate"],
+        f"{len(taken)} updates taken, {len(found.learned) - len(taken)} rolled back; in the room "
+        f"{first.detected} to {then.detected} of {then.calls} calls, clean clips {_share(after)} to {_share(later)}",
+        bool(taken) and then.detected > first.detected and later["rate"] >= after["rate"],
     )
     if taken:
         drop = taken[0]["canary"]["before"]["global_task"] - taken[-1]["canary"]["after"]["global_task"]
