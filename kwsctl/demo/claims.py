@@ -95,7 +95,8 @@ def _people(found: Measured) -> Iterator[Claim]:
     yield Claim(
         "It goes on learning from unlabelled audio",
         f"{len(taken)} updates taken, {len(found.learned) - len(taken)} rolled back; in the room "
-        f"{first.detected} to {then.detected} of {then.calls} calls, clean clips {_share(after)} to {_share(later)}",
+        f"{first.detected} to {then.detected} of {then.calls} calls, "
+        f"clean clips {_share(after)} to {_share(later)}",
         bool(taken) and then.detected > first.detected and later["rate"] >= after["rate"],
     )
     if taken:
