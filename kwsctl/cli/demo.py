@@ -160,7 +160,8 @@ def _enroll(place: Place) -> None:
     console.note(
         f"{found.speaker} is heard worst: {found.heard_before:.0%} of calls. Four clips make it personal."
     )
-    place.kwsctl("enroll", *found.enrolled, "--user", USER, "--keyword", found.keyword)
+    encoder = parameters.shipped(parameters.ENCODER)
+    place.kwsctl("enroll", *found.enrolled, "--user", USER, "--keyword", found.keyword, "--model", encoder)
     people.without(data, (*found.week, *found.others), place / "voices" / "test.csv")
     place.kwsctl("evaluate", "--data", place / "voices" / "test.csv", "--user", USER)
 
@@ -244,6 +245,7 @@ STEPS = (
 
 
 def _measured(place: Place) -> Any:
+    from kwsctl.demo import people
     from kwsctl.demo.claims import Measured
     from kwsctl.demo.week import compare
     from kwsctl.personal import ledger
@@ -251,6 +253,7 @@ def _measured(place: Place) -> Any:
     entries = ledger.read(place.home, USER)
     evaluations = [entry.facts for entry in entries if entry.event == "evaluate"]
     return Measured(
+        speaker=people.load(place / "outlier.json").speaker,
         shared=place.told("shared"),
         enrolled=evaluations[0],
         adapted=evaluations[-1],

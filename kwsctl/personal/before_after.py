@@ -8,11 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kwsctl.bundle import Bundle
+from kwsctl.data.store import NO_SPLIT
 from kwsctl.evaluation import intervals
 from kwsctl.evaluation.scoring import score_clips
 from kwsctl.personal.person import Profile
 from kwsctl.personal.trials import Trials
-from kwsctl.types import RESERVED_LABELS
+from kwsctl.types import BACKGROUND, SILENCE
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,9 @@ def before_after(profile: Profile, base: Bundle, personal: Bundle, found: Trials
         [
             i
             for i, clip in enumerate(clips)
-            if (found.speaker is None or clip.speaker == found.speaker) and clip.label not in RESERVED_LABELS
+            if clip.split != NO_SPLIT  # enrolled, or of somebody else who says it
+            and (found.speaker is None or clip.speaker == found.speaker)
+            and clip.label not in (BACKGROUND, SILENCE)
         ],
         dtype=np.int64,
     )
