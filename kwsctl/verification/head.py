@@ -42,7 +42,7 @@ class VoiceHead(nn.Module):
         """Maps [K, B, S] to outputs [K, B, L] by weights [K, ...] of K heads, as `forward` does for each."""
         x = (statistics - cast(Tensor, self.center)) / cast(Tensor, self.spread)
         h = _linear(x, weights["first.weight"], weights["first.bias"])
-        grouped = h.unflatten(2, (GROUPS, -1))
+        grouped = h.view(*h.shape[:2], GROUPS, -1)
         grouped = (grouped - grouped.mean(3, keepdim=True)) * torch.rsqrt(
             grouped.var(3, keepdim=True, unbiased=False) + self.norm.eps
         )
