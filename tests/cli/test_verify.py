@@ -96,9 +96,3 @@ def test_nobody_and_a_model_of_words_are_told(
     code, _, err = run(capsys, "verify", "--user", "ana", "--enroll")
     assert code == 2
     assert "No clips are given" in err
-
-
-def test_the_help_says_that_liveness_is_out_of_scope(capsys: pytest.CaptureFixture[str]) -> None:
-    code, out, _ = run(capsys, "verify", "--help")
-    assert code == 0
-    assert "out of scope" in " ".join(out.split())
