@@ -55,7 +55,7 @@ def cast_of_readers(readers: people_of.Spoken) -> Cast:
 def trained(encoder: Bundle, readers: people_of.Spoken, rounds: int, share: float) -> Bundle:
     """Federates the readers, and puts the outputs of a window of each into the model as stored strangers."""
     parts = cast_of_readers(readers)
-    one = played(encoder, parts, federation(VerificationOptions(), rounds, share), 0)
+    one = played(encoder, parts, federation(VerificationOptions(warm=True), rounds, share), 0)
     lineage = {
         "data": ["librispeech_251"],
         "licences": ["CC BY 4.0 (LibriSpeech, Panayotov et al. 2015)"],
@@ -97,8 +97,8 @@ def main() -> None:
     parser.add_argument("--readers", type=Path, required=True)
     parser.add_argument("--people", type=Path, required=True)
     parser.add_argument("--out", type=Path, default=Path("models/pretrained/any-voice.safetensors"))
-    parser.add_argument("--rounds", type=int, default=120)
-    parser.add_argument("--share", type=float, default=0.2)
+    parser.add_argument("--rounds", type=int, default=10)
+    parser.add_argument("--share", type=float, default=0.1)
     parser.add_argument("--home", type=Path)
     asked = parser.parse_args()
     home, encoder = home_folder(asked.home), bundle.load(parameters.shipped(parameters.ENCODER))

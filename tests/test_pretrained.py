@@ -38,8 +38,9 @@ def test_it_runs_and_carries_thresholds_and_licences(path: Path) -> None:
     assert not any("/" in str(value) for value in loaded.lineage["options"].values())
 
 
-def test_the_verification_model_sits_on_the_shipped_encoder() -> None:
-    loaded = bundle.load(FOLDER / VOICES)
+@pytest.mark.parametrize("path", [p for p in BUNDLES if p.name == VOICES], ids=lambda path: path.stem)
+def test_the_verification_model_sits_on_the_shipped_encoder(path: Path) -> None:
+    loaded = bundle.load(path)
     model.check(loaded, bundle.load(FOLDER / ENCODER))
     assert loaded.lineage["licences"]
     z = voiceprint.outputs(loaded, torch.zeros(2, loaded.config["statistics"]))

@@ -148,16 +148,19 @@ class _Bench:
         self.done, self.progress = 0, progress
 
     def step(self) -> None:
+        """Counts a federation."""
         self.done += 1
         self.progress(self.done, None)
 
     def federations(self, **how: Any) -> list[Played]:
+        """Plays federations, unless they were played before."""
         wanted = VerificationOptions(**{"length": self.options.length, **how})
         if wanted not in self.known:
             self.known[wanted] = every(self.casts, self.encoder, wanted, self.options.rounds, self.step)
         return self.known[wanted]
 
     def table_methods(self) -> Iterator[dict[str, Any]]:
+        """Compares methods on all sets of clips."""
         for method in METHODS:
             found = self.federations(method=method)
             for where, own, others in self._sets():
@@ -172,6 +175,7 @@ class _Bench:
         return [*sets, ("readers", "test", self.readers)] if self.readers is not None else sets
 
     def table_lengths(self) -> Iterator[dict[str, Any]]:
+        """Compares lengths of the code."""
         for length, code in CODES.items():
             found = self.federations(method="feduv", length=length)
             about = {"bits": length, "distance": code.distance, "secret bits": code.secret_bits}
@@ -179,12 +183,14 @@ class _Bench:
                 yield {**about, **row(where, _joined(_tried(one, own, others) for one in found))}
 
     def table_pooling(self) -> Iterator[dict[str, Any]]:
+        """Takes several clips together."""
         found = self.federations(method="feduv")
         for count in (1, 3, 5):
             tried = _joined(pooled(one, one.parts.test, count) for one in found)
             yield {"clips": count, **row("further clips", tried)}
 
     def table_keyword(self) -> Iterator[dict[str, Any]]:
+        """Tries one keyword, with impostors who say it and who say something else."""
         words = np.unique(self.people.words)
         chosen = [str(words[i * len(words) // self.options.keywords]) for i in range(self.options.keywords)]
         tried: dict[str, list[UserTrials]] = {"say it": [], "say other words": [], "left out, say it": []}
@@ -201,6 +207,7 @@ class _Bench:
             yield {"words": ", ".join(chosen), **row(f"impostors {who}", found)}
 
     def table_attacks(self) -> Iterator[dict[str, Any]]:
+        """Lets a server and a thief of recordings try."""
         for method in ("fedaws", "feduv"):
             yield from verification_attacks.crafted(
                 self.federations(method=method)[0], self.encoder, self.seed
@@ -209,6 +216,7 @@ class _Bench:
         yield from verification_attacks.replayed(self.federations(method="feduv"))
 
     def table_scale(self) -> Iterator[dict[str, Any]]:
+        """Plays a federation of many simulated users."""
         yield verification_scale.scale(
             self.casts[0],
             self.encoder,

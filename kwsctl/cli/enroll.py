@@ -231,10 +231,8 @@ def _enroll(
         power=torch.stack([take.power for take in takes]),
     )
     link = profiles.save(home, profile, key)
-    if options.policy == "only":
-        keep_with_keyword(
-            home, user, torch.stack([t.power for t in takes]), parameters.shipped_ears(), base, key
-        )
+    if options.policy == "only" and (listening := parameters.shipped_ears()) is not None:
+        keep_with_keyword(home, user, torch.stack([t.power for t in takes]), listening, base, key)
     facts = as_facts(enrolled)
     used = tuple(take.path for take in takes)
     reasons = {str(r.path): r.reason for r in rejected}

@@ -148,11 +148,13 @@ def resolve_model(model: Path | None, home: Path) -> tuple[Bundle, str]:
     return bundle.load(shipped), f"{shipped.name} (shipped with kwsctl)"
 
 
-def shipped_ears() -> Ears:
-    """Loads the shipped verification model with its encoder."""
+def shipped_ears() -> Ears | None:
+    """Loads the shipped verification model with its encoder; None where the installation has none."""
     from kwsctl.personal.verifying import ears
 
-    return ears(shipped(VOICES), shipped(ENCODER))
+    path = shipped(ENCODER)
+    voices = path.with_name(VOICES)
+    return ears(voices, path) if voices.is_file() else None
 
 
 def voice_vote(home: Path, user: str, key: Key | None, base: Bundle) -> Callable[[Tensor], float] | None:
@@ -170,4 +172,5 @@ def voice_vote(home: Path, user: str, key: Key | None, base: Bundle) -> Callable
     from kwsctl.personal import voice
     from kwsctl.personal.verifying import vote_of
 
-    return vote_of(home, user, shipped_ears(), base, key) if voice.exists(home, user) else None
+    listening = shipped_ears() if voice.exists(home, user) else None
+    return None if listening is None else vote_of(home, user, listening, base, key)

@@ -22,7 +22,7 @@ from kwsctl.federated.session import Session, open_session
 from kwsctl.federated.voices import Voices
 from kwsctl.seeding import stream_seed
 from kwsctl.verification import model
-from kwsctl.verification.head import VoiceHead
+from kwsctl.verification.head import VoiceHead, begin_with
 from kwsctl.verification.thresholds import UserTrials, figures, warm_up
 
 METHODS = "kwsctl.verification.methods"
@@ -93,6 +93,10 @@ def open_voices(encoder: Bundle, parts: Cast, options: FederateOptions, seed: in
         head = VoiceHead(parts.train.statistics.shape[1], how.hidden, how.embedding, targets.shape[1])
     cast(Tensor, head.center).copy_(parts.train.statistics.mean(0))
     cast(Tensor, head.spread).copy_(parts.train.statistics.std(0).clamp_min(1e-3))
+    if how.warm:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(stream_seed(seed, "rows"))
+            begin_with(head, encoder.weights["voice.project.weight"])
     base = model.as_bundle(encoder, head, how, names if method.NEEDS_ROWS else ())
     corpus = Corpus(
         train=_clips(parts.train),

@@ -9,6 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as fn
 
+from kwsctl.errors import InputError
+
 GROUPS = 2
 
 
@@ -53,6 +55,37 @@ class VoiceHead(nn.Module):
     def forward(self, statistics: Tensor) -> Tensor:
         """Maps [B, S] to outputs [B, L]."""
         return cast(Tensor, self.rows(self.embed(statistics)))
+
+
+@torch.no_grad()
+def begin_with(head: VoiceHead, projection: Tensor) -> None:
+    """Makes a head say what a linear speaker embedding says, less its mean over the embedding.
+
+    The hidden layer holds the projection and its opposite, one in each group, so that what passes the ReLU
+    differs by the projection itself; rows are at right angles, so that cosines stay.
+
+    Args:
+        head: with a hidden layer and an embedding of size 2S', and identity scaling; changed in place.
+        projection: [S', S] of the speaker embedding.
+
+    Raises:
+        InputError: the sizes do not fit.
+    """
+    size = len(projection)
+    if head.first.out_features != 2 * size or head.second.out_features != 2 * size:
+        raise InputError(
+            f"A speaker embedding of {size} numbers needs a hidden layer and an embedding of {2 * size}.",
+            f"Use verification.hidden={2 * size} and verification.embedding={2 * size}.",
+        )
+    spread, center = cast(Tensor, head.spread), cast(Tensor, head.center)
+    scaled = projection * spread
+    head.first.weight.copy_(torch.cat([scaled, -scaled]))
+    head.first.bias.copy_(torch.cat([projection @ center, -(projection @ center)]))
+    eye = torch.eye(size)
+    head.second.weight.zero_()
+    head.second.weight[:size] = torch.cat([eye, -eye], 1)
+    head.second.bias.zero_()
+    nn.init.orthogonal_(head.rows.weight)
 
 
 def _linear(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:

@@ -21,6 +21,8 @@ class VerificationOptions:
         spread: server's step size of FedAWS; 0 leaves its only force against collapse out.
         margin: distance from which FedAWS pushes no further.
         scale: of cosines in softmax.
+        warm: begin with the speaker embedding of the encoder instead of at random, which leaves fewer rounds
+            to play; `hidden` and `embedding` must be twice its size.
     """
 
     method: str = "feduv"
@@ -33,3 +35,4 @@ class VerificationOptions:
     spread: float = 0.1
     margin: float = 0.9
     scale: float = 16.0
+    warm: bool = False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import cast
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ import torch
 from kwsctl import registry
 from kwsctl.errors import InputError
 from kwsctl.verification import statistics
+from kwsctl.verification.head import VoiceHead, begin_with
 from kwsctl.verification.methods._coding import agreement, positive_loss
 from kwsctl.verification.options import VerificationOptions
 from kwsctl.verification.thresholds import UserTrials, figures, fpr_at, roc, warm_up
@@ -95,3 +97,19 @@ def test_statistics_of_pieces_are_those_of_the_whole() -> None:
 
     whole = told(frames.permute(0, 2, 1, 3).flatten(2))
     torch.testing.assert_close(statistics.pooled(told(frames), (4,)), whole)
+
+
+def test_a_warm_head_says_what_the_speaker_embedding_says() -> None:
+    draw = torch.Generator().manual_seed(0)
+    head = VoiceHead(20, 16, 16, 31)
+    with torch.no_grad():
+        cast(torch.Tensor, head.center).copy_(torch.randn(20, generator=draw))
+        cast(torch.Tensor, head.spread).copy_(0.5 + torch.rand(20, generator=draw))
+    projection, x = torch.randn(8, 20, generator=draw), torch.randn(6, 20, generator=draw)
+    begin_with(head, projection)
+    said = x @ projection.T
+    said = torch.nn.functional.normalize(said - said.mean(1, keepdim=True), dim=1)
+    z = torch.nn.functional.normalize(head(x), dim=1).detach()
+    torch.testing.assert_close(z @ z.T, said @ said.T, atol=1e-3, rtol=1e-3)
+    with pytest.raises(InputError, match="needs a hidden layer"):
+        begin_with(VoiceHead(20, 12, 16, 31), projection)
