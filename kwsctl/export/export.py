@@ -165,6 +165,7 @@ def _tuner(
             bundle,
             material.calibration,
             steps=options.qat_steps,
+            rate=options.qat_rate,
             seed=options.seed,
             progress=progress,
         )

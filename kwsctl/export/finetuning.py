@@ -32,7 +32,7 @@ from kwsctl.progress import Progress, silent
 from kwsctl.seeding import torch_generator
 
 BATCH, CALIBRATION_BATCHES, LEAST_WINDOWS = 48, 8, 100
-PEAK_RATE, NOISE = 3e-4, 0.05
+NOISE = 0.05
 ROUNDING = Quantization(weights="channel", rounding="nearest")
 NORMS = (nn.BatchNorm1d, nn.BatchNorm2d)
 
@@ -79,7 +79,7 @@ class _Quiet(nn.Module):
 
 
 def finetuned(
-    bundle: Bundle, heard: Heard, *, steps: int, seed: int = 0, progress: Progress = silent
+    bundle: Bundle, heard: Heard, *, steps: int, rate: float, seed: int = 0, progress: Progress = silent
 ) -> Tuned:
     """Fine-tunes a network for eight bits.
 
@@ -87,6 +87,7 @@ def finetuned(
         bundle: the float model; its head stays as it is.
         heard: windows to learn from, none of them compared on.
         steps: how many, of 48 windows each.
+        rate: the highest learning rate.
         seed: of the order of windows and of the noise.
         progress: counts steps.
 
@@ -126,10 +127,10 @@ def finetuned(
         student,
         lambda _: _batches(features, steps, seed),
         judge,
-        torch.optim.Adam(learns, lr=PEAK_RATE),
+        torch.optim.Adam(learns, lr=rate),
         epochs=1,
         steps_per_epoch=steps,
-        learning_rate=warmup_cosine(PEAK_RATE, max(1, steps // 20), steps),
+        learning_rate=warmup_cosine(rate, max(1, steps // 20), steps),
         progress=progress,
     )
     state = quantized.without_ranges(student.network.state_dict())

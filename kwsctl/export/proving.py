@@ -41,6 +41,7 @@ class ExportOptions:
         stream: whether to export the streaming form, too.
         qat: fine-tune with quantization in the loop where eight bits lose too much otherwise.
         qat_steps: of the fine-tuning, of 48 windows each.
+        qat_rate: the highest learning rate of the fine-tuning.
         trainable: also write a training program of the head: `executorch`; experimental.
         seed: of what is drawn.
     """
@@ -52,15 +53,16 @@ class ExportOptions:
     stream: bool = True
     qat: bool = False
     qat_steps: int = 300
+    qat_rate: float = 3e-4
     trainable: Literal["no", "executorch"] = "no"
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.max_loss < 0 or self.emulated < 1 or self.qat_steps < 1:
+        if self.max_loss < 0 or self.emulated < 1 or self.qat_steps < 1 or self.qat_rate <= 0:
             raise InputError(
-                f"max_loss = {self.max_loss:g}, emulated = {self.emulated}, qat_steps = {self.qat_steps}: "
-                "one of them cannot be.",
-                "Give a loss of 0 or more points, and one window and step or more.",
+                f"max_loss = {self.max_loss:g}, emulated = {self.emulated}, qat_steps = {self.qat_steps}, "
+                f"qat_rate = {self.qat_rate:g}: one of them cannot be.",
+                "Give a loss of 0 or more points, one window and step or more, and a rate above 0.",
             )
 
     @property

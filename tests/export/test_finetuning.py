@@ -21,7 +21,7 @@ from tests.export.exported import keyword_material, some, untrained
 def test_it_learns_to_be_quantized_and_the_head_and_statistics_stay() -> None:
     bundle, heard = toy_people.keyword_model(), keyword_material().calibration
     many = Heard(np.tile(heard.features, (3, 1, 1)), heard.labels * 3, heard.speakers * 3, heard.origin)
-    tuned = finetuned(bundle, many, steps=20)
+    tuned = finetuned(bundle, many, steps=20, rate=1e-4)
     assert tuned.loss < tuned.loss_first
     x = keyword_material().held_out.features[:24]
     exact, found = (
@@ -57,4 +57,4 @@ def test_what_loses_too_much_is_tried_again_after_fine_tuning(monkeypatch: pytes
 
 def test_too_few_windows_are_refused() -> None:
     with pytest.raises(InputError, match="24 windows are too few"):
-        finetuned(untrained("tcresnet"), some(24), steps=1)
+        finetuned(untrained("tcresnet"), some(24), steps=1, rate=1e-4)
