@@ -10,6 +10,9 @@ from kwsctl.demo.week import Heard
 from kwsctl.report.federate_table import size
 from kwsctl.report.wording import percent
 
+A_CROWD = 100
+"""Clients from which an epsilon protects anybody: its delta has to be far below one in their number."""
+
 
 @dataclass(frozen=True)
 class Claim:
@@ -129,8 +132,8 @@ def _devices(found: Measured) -> Iterator[Claim]:
     yield Claim(
         "Their updates may be noisy",
         f"average precision {percent(first)} to {percent(last)} in {noisy['rounds']} rounds, but epsilon "
-        f"{noisy['epsilon']:.0f}: so few clients cannot hide among one another",
-        noisy["epsilon"] < 10 and last >= first - 0.01,
+        f"{noisy['epsilon']:.0f}: {noisy['clients']} clients cannot hide among one another",
+        noisy["epsilon"] < 10 and noisy["clients"] >= A_CROWD and last >= first - 0.01,
     )
     form, parity = next(iter(found.exported["parity"].items()))
     kept = parity["agreement"]

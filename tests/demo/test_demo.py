@@ -114,7 +114,7 @@ def measured() -> Measured:
         learned=(update,),
         federated={
             "federated": masked,
-            "noisy": {**masked, "epsilon": 5.0},
+            "noisy": {**masked, "epsilon": 5.0, "clients": 200},
             "before-federation": {"eer": {"macro": 0.1}, "n_speakers": 3},
             "after-federation": {"eer": {"macro": 0.05}, "n_speakers": 3},
         },
