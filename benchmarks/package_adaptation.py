@@ -21,7 +21,8 @@ import soundfile
 from kwsctl.audio import files
 from kwsctl.evaluation.intervals import wilson
 from kwsctl.export import package, personal, takes
-from kwsctl.export.adaptation import PackageAdaptation, PackageAdaptOptions
+from kwsctl.export.adapt_options import PackageAdaptOptions
+from kwsctl.export.adaptation import PackageAdaptation
 from kwsctl.export.enrolment import PackageEnrollOptions, enroll
 from kwsctl.export.personal import Part
 from kwsctl.export.runtime import Runtime

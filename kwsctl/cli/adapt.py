@@ -15,7 +15,7 @@ from kwsctl.errors import InputError
 from kwsctl.home import home as home_folder
 
 if TYPE_CHECKING:
-    from kwsctl.export.adaptation import PackageAdaptOptions
+    from kwsctl.export.adapt_options import PackageAdaptOptions
     from kwsctl.personal.encryption import Key
 
 
@@ -73,7 +73,7 @@ def adapt_command(
         raise InputError(f"--max-hours {max_hours:g} is no time.", "Give more than 0.")
     flags = {"method": method, "ask": ask, "environment": environment, "seed": seed}
     if model is not None and model.is_dir():
-        from kwsctl.export.adaptation import PackageAdaptOptions
+        from kwsctl.export.adapt_options import PackageAdaptOptions
 
         asked = resolve(PackageAdaptOptions, file=config, assignments=assignments or (), flags=flags)
         given_key = secrets.resolve_key(passphrase, key_file)

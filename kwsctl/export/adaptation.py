@@ -12,14 +12,13 @@ import dataclasses
 import math
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import scipy.stats
 from numpy.typing import NDArray
 
-from kwsctl.errors import InputError
+from kwsctl.export.adapt_options import PackageAdaptOptions, chosen, logit, without
 from kwsctl.export.enrolment import peaks
 from kwsctl.export.hearing import APART_S, Hearing, Segment, Segmenter
 from kwsctl.export.negatives import read_negatives
@@ -29,48 +28,16 @@ from kwsctl.export.runtime import Runtime
 from kwsctl.export.scores import Head, sigmoid
 from kwsctl.export.votes import Judge, Labelled, voice_of
 from kwsctl.learning.budget import far_of, share_above, threshold_for
-from kwsctl.learning.canary import RARER, CanaryFigures, Tolerances, objection
+from kwsctl.learning.canary import RARER, CanaryFigures, objection
 from kwsctl.learning.promise import USUAL_SPREAD
 from kwsctl.learning.voice_fusion import VOICE_OFFSET, VOICE_WEIGHT
-from kwsctl.learning.votes import Votes
 from kwsctl.personal.adapted import Adapted
 from kwsctl.progress import Progress, silent
-from kwsctl.registry import did_you_mean
 from kwsctl.streaming.sources import Source
 
 Floats = NDArray[np.float32]
 Row = Callable[[Material, Floats], Head]
-METHODS = ("forward", "head", "threshold")
 HELD_BACK, ENOUGH_HEARD = 3, 30  # as in learning/updating.py, which needs torch
-
-
-@dataclass(frozen=True)
-class PackageAdaptOptions:
-    """How to adapt on a package.
-
-    Attributes:
-        method: `forward`, `head` (steps only) or `threshold`.
-        every: new positives from which an update is tried.
-        votes: limits of the votes.
-        tolerances: what an update may cost.
-        seed: of everything random.
-    """
-
-    method: str = "forward"
-    every: int = 6
-    votes: Votes = field(default_factory=Votes)
-    tolerances: Tolerances = field(default_factory=Tolerances)
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        if self.method not in METHODS:
-            raise InputError(
-                f"The method {self.method!r} cannot learn on an exported package.",
-                f"{did_you_mean(self.method, METHODS)}Use {', '.join(METHODS)}; others change the backbone "
-                "and need the bundle.",
-            )
-        if self.every < 1:
-            raise InputError(f"Updates every {self.every} positives cannot be.", "Use 1 or more.")
 
 
 class PackageAdaptation:
@@ -92,7 +59,7 @@ class PackageAdaptation:
         self, runtime: Runtime, part: Part, keyword: str | None, options: PackageAdaptOptions, key: Any = None
     ) -> None:
         self._runtime, self._part, self._options, self._key = runtime, part, options, key
-        self.keyword = _chosen(part, keyword)
+        self.keyword = chosen(part, keyword)
         known = part.keywords[self.keyword]
         self._budget = float(known["far"]) if known["fa_per_hour"] is None else far_of(known["fa_per_hour"])
         others = read_negatives(runtime.package)
@@ -103,9 +70,9 @@ class PackageAdaptation:
         self._given = Material(part.head, self.keyword, clips, fit, held[:, ::2], held[:, :0], None, none)
         self._canary_others = held[:, 1::2]
         self._voice, self._stranger = voice_of(part, others.voices)
-        row = prototype(dataclasses.replace(self._given, head=_without(part.head, self.keyword)), clips)
+        row = prototype(dataclasses.replace(self._given, head=without(part.head, self.keyword)), clips)
         self._enrolled = row, threshold_for(peaks(row, self.keyword, held), self._budget)
-        self.threshold = _logit(float(known["threshold"]))
+        self.threshold = logit(float(known["threshold"]))
         self._learned = {facts["stream"]: list[float]() for facts in part.updates}
         for facts in part.updates:
             self._learned[facts["stream"]] += facts["times_s"]
@@ -303,26 +270,3 @@ class PackageAdaptation:
             asked=0,
             stopped=stopped,
         )
-
-
-def _chosen(part: Part, keyword: str | None) -> str:
-    names = sorted(part.keywords)
-    if keyword is None and len(names) == 1:
-        return names[0]
-    if keyword is None or keyword not in part.keywords:
-        asked = "several keywords" if keyword is None else f"no keyword {keyword!r}"
-        raise InputError(f"{part.user!r} has {asked}.", f"Name one with --keyword: {', '.join(names)}.")
-    if not len(part.centroids.get(keyword, ())):
-        raise InputError(f"No clips of {keyword!r} are kept to compare with.", "Enroll it again.")
-    return keyword
-
-
-def _without(head: Head, label: str) -> Head:
-    """The head without the row of a label."""
-    kept = [i for i, known in enumerate(head.labels) if known != label]
-    return Head(tuple(head.labels[i] for i in kept), head.task, head.weight[kept], head.bias[kept])
-
-
-def _logit(score: float) -> float:
-    exact = min(max(score, 1e-12), 1 - 1e-12)
-    return math.log(exact / (1 - exact))

@@ -10,7 +10,8 @@ import pytest
 
 from kwsctl.errors import InputError
 from kwsctl.export import package, personal, takes
-from kwsctl.export.adaptation import HELD_BACK, PackageAdaptation, PackageAdaptOptions
+from kwsctl.export.adapt_options import PackageAdaptOptions
+from kwsctl.export.adaptation import HELD_BACK, PackageAdaptation
 from kwsctl.export.enrolment import PackageEnrollOptions, enroll
 from kwsctl.export.package import Package
 from kwsctl.export.runtime import Runtime
