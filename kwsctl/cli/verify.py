@@ -25,7 +25,9 @@ def verify_command(
     model: Annotated[
         Path | None,
         typer.Option(
-            "--model", help="What federate --task verification wrote.", show_default="the shipped one"
+            "--model",
+            help="What federate --task verification wrote.",
+            show_default="any-voice, where there is one",
         ),
     ] = None,
     encoder: Annotated[
