@@ -59,10 +59,19 @@ def shipped(name: str) -> Path:
     Raises:
         BundleError: the installation lacks it.
     """
-    path = Path(str(importlib.resources.files("kwsctl.models") / "pretrained" / name))
+    if name == VOICES and not _pretrained(name).is_file():
+        raise BundleError(
+            f"kwsctl ships no {VOICES}: none that we trained tells newcomers apart well enough.",
+            "Train one, and give it by --model: kwsctl federate --task verification --data MANIFEST.",
+        )
+    path = _pretrained(name)
     if not path.is_file():
         raise BundleError(f"{path} is not there.", "Reinstall kwsctl, or give --model.")
     return path
+
+
+def _pretrained(name: str) -> Path:
+    return Path(str(importlib.resources.files("kwsctl.models") / "pretrained" / name))
 
 
 def pretrained_bundle() -> Path:
