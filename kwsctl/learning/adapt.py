@@ -29,7 +29,6 @@ from kwsctl.streaming.torch_engine import TorchEngine
 
 UNLABELLED = 160
 DOUBTFUL = 64
-THRESHOLD = "threshold"
 ROOM_KNOWN = 12
 LEAD_S = 10.0
 
@@ -209,16 +208,16 @@ class Learner:
         )
 
     def update(self) -> Decided:
-        """Tries an update; where the guard refuses it, tries a threshold alone."""
+        """Tries an update, and takes it if the guard has no objection."""
         self._fresh = 0
         gathered = self.gathered()
-        decided = self._tried(gathered, self._options.method)
-        if decided.reason and self._options.method != THRESHOLD:
-            milder = self._tried(gathered, THRESHOLD)
-            if not milder.reason:
-                self._on_update(decided)
-                self.tally.rolled_back += 1
-                decided = milder
+        options = self._options
+        proposal = updating.propose(
+            self.known, gathered, options.method, options.precision, options.quantization
+        )
+        decided = updating.decide(self.known, gathered, proposal, options.tolerances, self._first[0])
+        if not options.guarded:
+            decided = dataclasses.replace(decided, reason="")
         self.tally.rolled_back += bool(decided.reason)
         self.tally.updates += not decided.reason
         self.known = updating.after(self.known, decided)
@@ -231,12 +230,6 @@ class Learner:
         if not decided.reason:
             self._reconsider()
         return decided
-
-    def _tried(self, gathered: Gathered, method: str) -> Decided:
-        options = self._options
-        proposal = updating.propose(self.known, gathered, method, options.precision, options.quantization)
-        decided = updating.decide(self.known, gathered, proposal, options.tolerances, self._first[0])
-        return decided if options.guarded else dataclasses.replace(decided, reason="")
 
     def _judge(self) -> Verifier:
         known, room = self.known, self.room.recorded() if self._options.use_room else None

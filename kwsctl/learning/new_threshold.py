@@ -7,26 +7,21 @@ from typing import cast
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.optimize import brentq
-from scipy.stats import norm
 from torch import Tensor, nn
 
 from kwsctl.bundle import Bundle
 from kwsctl.features.augmentation import middle
 from kwsctl.learning.adapters._enrolment import embed, margins
-from kwsctl.learning.budget import threshold_for
+from kwsctl.learning.budget import share_above, threshold_for
 from kwsctl.learning.canary import RARER
 from kwsctl.learning.enrolment_trials import REARRANGED_EASE, passing, peaks, voice_of
 from kwsctl.learning.known import Gathered, Known
-from kwsctl.learning.promise import USUAL_SPREAD
 from kwsctl.learning.surroundings import in_room
 from kwsctl.learning.voice_fusion import fused
 from kwsctl.seeding import torch_generator
 
 ENOUGH_HEARD = 30
-ENOUGH_CALLS = 6  # that the stream gave: fewer say little about how a person's calls vary
 ROOM_COPIES = 3
-NEARLY_ALL = 0.998  # of calls such as those that are known
 HELD_BACK = 3  # every third segment of the stream is for thresholds and the canary, and not fitted to
 
 
@@ -34,9 +29,7 @@ def threshold_of(known: Known, bundle: Bundle, gathered: Gathered) -> float:
     """Chooses the margin that keeps to the budget on all that no row is fitted to.
 
     That is the highest of three: for stored negatives as they are and in the room, for rearranged clips, and
-    for what the stream held that is no call. Where the calls that were heard lie far above it, it rises until
-    a few of such calls would be missed or false alarms are much rarer than they may be: what no call needs is
-    not given to false alarms.
+    for what the stream held that is no call.
 
     Args:
         known: the person.
@@ -49,10 +42,7 @@ def threshold_of(known: Known, bundle: Bundle, gathered: Gathered) -> float:
     room = gathered.room
     stored = held_out(known, "threshold", known.others[1::4], room, bundle.n_frames)
     mixed = held_out(known, "rearranged", known.mixed[1::2], None, bundle.n_frames)
-    wanted = [_limit(known, bundle, stored, known.budget)]
-    if len(gathered.positives) >= ENOUGH_CALLS:
-        rare = _limit(known, bundle, stored, known.budget / RARER)
-        wanted.append(min(rare, _needed(known, bundle, gathered)))
+    wanted = [_limit(known, bundle, stored, _allowed(known, stored))]
     wanted.append(_limit(known, bundle, mixed, min(1.0, REARRANGED_EASE * known.budget)))
     heard = gathered.negatives[HELD_BACK - 1 :: HELD_BACK]
     if len(heard) >= ENOUGH_HEARD:
@@ -61,27 +51,13 @@ def threshold_of(known: Known, bundle: Bundle, gathered: Gathered) -> float:
     return max(wanted)
 
 
-def _needed(known: Known, bundle: Bundle, gathered: Gathered) -> float:
-    """Gives the margin that `NEARLY_ALL` calls such as those that are known would reach."""
-    room, n_frames = gathered.room, bundle.n_frames
-    draw = torch_generator(known.seed, "calls for the threshold")
-    enrolled = known.once(
-        "calls for the threshold",
-        room,
-        lambda: middle(
-            known.replay
-            if room is None
-            else torch.cat([known.replay, in_room(known.replay.repeat(ROOM_COPIES, 1, 1), room, draw)]),
-            n_frames,
-        ),
-    )
-    found = _margins(known, bundle, torch.cat([enrolled, middle(gathered.positives, n_frames)]))
+def _allowed(known: Known, stored: Tensor) -> float:
+    """Gives the share of stored negatives that may pass: as many as now, not fewer than are rare anyway.
 
-    def missed(margin: float) -> float:
-        return float(norm.cdf((margin - found) / USUAL_SPREAD).mean()) - (1 - NEARLY_ALL)
-
-    reach = 8 * USUAL_SPREAD
-    return float(brentq(missed, found.min() - reach, found.max() + reach))
+    An update is for hearing more calls, not for spending what is left of the budget.
+    """
+    now = share_above(_peaks(known, known.current, stored), known.threshold)
+    return min(known.budget, max(now, known.budget / RARER))
 
 
 def held_out(known: Known, name: str, power: Tensor, room: Tensor | None, n_frames: int) -> Tensor:
@@ -108,12 +84,17 @@ def held_out(known: Known, name: str, power: Tensor, room: Tensor | None, n_fram
 
 
 def _limit(known: Known, bundle: Bundle, features: Tensor, budget: float) -> float:
+    return threshold_for(_peaks(known, bundle, features), budget)
+
+
+def _peaks(known: Known, bundle: Bundle, features: Tensor) -> NDArray[np.float64]:
+    """Gives the highest margin of each word on its way through the window, with the voice if that counts."""
     network = Bundle.model(bundle)
     found = peaks(bundle, network, known.keyword, known.embedded(bundle, features))
     if known.only and known.voice is not None:
         centred = features[2 * len(found) : 3 * len(found)]
         found = fused(found, (voice_of(network, centred) @ known.voice).double().numpy())
-    return threshold_for(found, budget)
+    return found
 
 
 def _margins(known: Known, bundle: Bundle, features: Tensor) -> NDArray[np.float64]:
