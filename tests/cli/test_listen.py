@@ -67,7 +67,19 @@ def test_the_words_of_a_person_are_heard_from_a_file_and_from_stdin_and_adapted(
     np.testing.assert_allclose([e["time_s"] for e in by_torch], [e["time_s"] for e in from_file], atol=0.081)
     assert [json.loads(line) for line in told_to.read_text().splitlines()] == by_torch
     assert f"--exec ran {len(by_torch)} times" in printed.err
-    run("adapt", *told, "--stream", str(day), "--json", "--max-hours", "0.006", "--set", "every=2")
+    run(
+        "adapt",
+        *told,
+        "--stream",
+        str(day),
+        "--json",
+        "--max-hours",
+        "0.006",
+        "--set",
+        "every=2",
+        "--set",
+        "tolerances.gain=-1",
+    )
     found = json.loads(capsys.readouterr().out)
     assert found["seconds"] == pytest.approx(21.6)
     assert found["positives"] >= 1
