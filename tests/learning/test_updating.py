@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 
 import pytest
@@ -16,6 +17,7 @@ from kwsctl.learning.canary import Tolerances
 from kwsctl.learning.enroll import enroll
 from kwsctl.learning.enrolment_trials import EnrollOptions
 from kwsctl.learning.known import Gathered, Known
+from kwsctl.learning.new_threshold import threshold_of
 from kwsctl.learning.precision import Quantization
 from kwsctl.learning.surroundings import CHUNK_FRAMES, Room, in_room, to_level
 from kwsctl.learning.updating import Proposal
@@ -80,6 +82,18 @@ def test_a_threshold_alone_leaves_the_model_as_it_is() -> None:
     assert updating.after(known(), updating.decide(
         known(), gathered(), proposal, Tolerances(calls=1, expected=1, false_alarms=1), known().current
     )).threshold == proposal.threshold  # fmt: skip
+
+
+def test_a_new_threshold_spends_no_more_of_the_budget_than_the_one_in_use() -> None:
+    def chosen(threshold: float) -> float:
+        person = dataclasses.replace(known(), threshold=threshold, made={})
+        return threshold_of(
+            person, person.current, dataclasses.replace(gathered(), negatives=gathered().negatives[:0])
+        )
+
+    generous, usual, strict = chosen(-30.0), chosen(known().threshold), chosen(30.0)
+    assert generous <= usual <= strict
+    assert generous < strict < 30.0  # the budget bounds the one, what is rare anyway the other
 
 
 def test_an_update_that_forgets_the_word_is_rolled_back() -> None:
