@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import functools
 import hashlib
+import itertools
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -37,6 +38,7 @@ from kwsctl.storage import write_text
 
 STATISTICS_WINDOWS = 2000
 NOISE_WINDOWS = 400
+BATCHES_AT_ONCE = 4  # a quarter less time than one by one; more no longer stay in the cache
 
 
 class TrainingRun:
@@ -113,19 +115,24 @@ class TrainingRun:
         torch.manual_seed(stream_seed(self.seed, "dropout", epoch))  # within train()'s fork_rng
         draw = torch_generator(self.seed, "epoch", epoch)
         self.train.update(epoch)
-        for rows in self.sampler.epoch(draw):
-            own = self.workers.share(rows)
-            power = self.train.batch(own).to(self.workers.device)
-            noise = functools.partial(
-                draw_noise,
-                power=power,
-                pool=self.noise,
-                n_frames=self.n_frames,
-                generator=draw,
-                babble_share=self.options.babble_share,
-            )
-            features = augment(power, noise, self.n_frames, self.options.augmentation, draw)
-            yield Batch(features, self.sampler.target[own].to(self.workers.device), own)
+        shares = map(self.workers.share, self.sampler.epoch(draw))
+        while together := list(itertools.islice(shares, BATCHES_AT_ONCE)):
+            features = self._varied(torch.cat(together), draw)
+            for own, varied in zip(together, features.split([len(own) for own in together]), strict=True):
+                yield Batch(varied, self.sampler.target[own].to(self.workers.device), own)
+
+    def _varied(self, rows: Tensor, draw: torch.Generator) -> Tensor:
+        """Makes augmented features [B, F, T] of windows [B]."""
+        power = self.train.batch(rows).to(self.workers.device)
+        noise = functools.partial(
+            draw_noise,
+            power=power,
+            pool=self.noise,
+            n_frames=self.n_frames,
+            generator=draw,
+            babble_share=self.options.babble_share,
+        )
+        return augment(power, noise, self.n_frames, self.options.augmentation, draw)
 
     def calibrate(self) -> None:
         """Lets a quantized network see the first batch, for the ranges that it begins with."""
