@@ -126,6 +126,7 @@ _SIGNS = {  # keys that only one command prints
     "export": {"package", "parity"},
     "enroll": {"clips_used", "expected"},
     "adapt": {"canary_before", "rolled_back"},
+    "few-shot": {"rows", "outliers", "cases"},
 }
 
 

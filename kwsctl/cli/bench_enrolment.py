@@ -25,6 +25,7 @@ def few_shot_command(
 
     Example: `kwsctl bench few-shot --data arabic/manifest.csv --plot few-shot.png`
     """
+    from kwsctl import records
     from kwsctl.bench.few_shot import FewShotOptions, few_shot
     from kwsctl.data.prepare import prepared
     from kwsctl.options import resolve
@@ -40,6 +41,7 @@ def few_shot_command(
         store = prepared(data, folder, progress)
     with console.progress_bar("Enrolling") as progress:
         found = few_shot(store, options, folder, progress)
+    records.keep(folder, "few-shot", found)
     if plot is not None:
         draw(found, plot)
     console.show(found, as_json=json, render=few_shot_table)

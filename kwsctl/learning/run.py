@@ -118,7 +118,8 @@ class TrainingRun:
         shares = map(self.workers.share, self.sampler.epoch(draw))
         while together := list(itertools.islice(shares, BATCHES_AT_ONCE)):
             features = self._varied(torch.cat(together), draw)
-            for own, varied in zip(together, features.split([len(own) for own in together]), strict=True):
+            parts = torch.split(features, [len(own) for own in together])
+            for own, varied in zip(together, parts, strict=True):
                 yield Batch(varied, self.sampler.target[own].to(self.workers.device), own)
 
     def _varied(self, rows: Tensor, draw: torch.Generator) -> Tensor:

@@ -12,6 +12,7 @@ from kwsctl.personal import ledger, profile
 from kwsctl.personal.encryption import Key
 from kwsctl.types import FeatureSpec
 from tests.personal import people
+from tests.report.comparisons import found as compared
 from tests.report.evaluations import evaluation
 
 
@@ -38,6 +39,7 @@ def lived(folder: Path, key: Key | None = None) -> Path:
     home.set_current_bundle(folder, path)
     records.keep(folder, "train", {"bundle": str(path), "sha256": sha256, "params": 64_641, "clip_s": 1.0,
                  "macs_per_clip": 2_000_000, "train_s": 3.0, "epochs": 2, "best_epoch": 1})  # fmt: skip
+    records.keep(folder, "few-shot", compared())
     profile.save(folder, people.enrolled(), key)
     ledger.extend(folder, "anna", [*_heard(), ("evaluate", records.plain({**facts, **_before_after()}))], key)
     _rounds(folder / "models" / "federated.log.jsonl")
