@@ -1,12 +1,13 @@
 """Ten minutes of real speech with a person's calls in it: the same events whatever runs the network.
 
     python benchmarks/listening.py make DATA OUT [--speaker 00000012] [--word forward]
-    python benchmarks/listening.py compare OUT --home HOME --user NAME [--package DIR]
+    python benchmarks/listening.py compare OUT --home HOME --user NAME [--package DIR [--htp]]
 
 `make` writes OUT/clips (five clips of the word, to be enrolled), OUT/stream.wav (LibriSpeech utterances, with
 other clips of the word and words of the same person between them, none of the five) and
 OUT/said.json. DATA holds arabic_speech_commands and librispeech_251. `compare` listens with the profile that
-was enrolled in HOME, with each runtime, and with a package that was exported with --user.
+was enrolled in HOME, with each runtime, and with a package that was exported with --user; with --htp also
+on the emulator of Qualcomm's HTP, for which the package must be one for snapdragon.
 """
 
 from __future__ import annotations
@@ -76,7 +77,7 @@ def same(first: Sequence[Detection], other: Sequence[Detection], within_s: float
     )
 
 
-def compare(out: Path, home: Path, user: str, package: Path | None) -> None:
+def compare(out: Path, home: Path, user: str, package: Path | None, *, htp: bool) -> None:
     """Prints a line for each way to run the model."""
     audio = files.read(out / "stream.wav")
     said = json.loads((out / "said.json").read_text())
@@ -85,8 +86,10 @@ def compare(out: Path, home: Path, user: str, package: Path | None) -> None:
         f"{named}, {runtime}": runtimes.listen_to_bundle(bundle, named, runtime)
         for runtime in ("torch", "onnx")
     }
-    if package is not None:
-        models[f"the package {package.name}, onnx"] = runtimes.listen_to_package(package, user, None)
+    for runtime in ("onnx", *(["qnn"] if htp else [])) if package is not None else ():
+        models[f"the package {package.name}, {runtime}"] = runtimes.listen_to_package(
+            package, user, None, runtime
+        )
     reference: list[Detection] | None = None
     print(f"{len(audio) / RATE_HZ:.0f} s, {len(said)} calls")
     print("| Run by | Events | At a call | Shared with the first, within a hop | Largest change of a score |")
@@ -118,11 +121,12 @@ def main() -> None:
     comparing.add_argument("--home", type=Path, required=True)
     comparing.add_argument("--user", required=True)
     comparing.add_argument("--package", type=Path)
+    comparing.add_argument("--htp", action="store_true", help="some minutes on the emulator")
     chosen = parser.parse_args()
     if chosen.command == "make":
         make(chosen.data, chosen.out, chosen.speaker, chosen.word)
     else:
-        compare(chosen.out, chosen.home, chosen.user, chosen.package)
+        compare(chosen.out, chosen.home, chosen.user, chosen.package, htp=chosen.htp)
 
 
 if __name__ == "__main__":
