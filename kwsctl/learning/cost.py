@@ -170,6 +170,7 @@ class _Watch:
     def __init__(self, model: nn.Module) -> None:
         self.forward = True
         self._seen: dict[str, list[int]] = {}
+        self._followed: set[str] = set()  # layers of which autograd knows since the forward pass
         self._layers = {name: m for name, m in model.named_modules() if isinstance(m, Layer)}
         self._shapes: dict[str, Shape] = {}
         self._fast = [m for m in model.modules() if getattr(m, "fast", False) is True]
@@ -187,8 +188,11 @@ class _Watch:
             seen[0 if self.forward else 1] += macs
             learns = layer.weight.requires_grad
             passes = inputs[0].requires_grad and torch.is_grad_enabled()
-            if torch.is_grad_enabled():
+            # What checkpointing computes anew had its gradients counted on the way there.
+            if torch.is_grad_enabled() and (self.forward or name not in self._followed):
                 seen[1] += macs * (learns + passes)
+                if self.forward:
+                    self._followed.add(name)
             before = self._shapes.get(name)
             self._shapes[name] = Shape(
                 layer.weight.numel(),

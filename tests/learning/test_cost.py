@@ -103,6 +103,16 @@ def test_macs_are_those_that_the_network_states(name: str) -> None:
     assert found.macs_backward > found.macs_forward
 
 
+@pytest.mark.parametrize("name", ["revtcnet", "revbcresnet"])
+def test_what_is_computed_anew_costs_a_forward_pass_at_most_and_gradients_once(name: str) -> None:
+    kept, inputs, output = (
+        measured(network(name, keeping=keeping), loss, 4) for keeping in ("everything", "inputs", "output")
+    )
+    assert kept.macs_forward == inputs.macs_forward == output.macs_forward
+    for anew in (inputs, output):
+        assert 0 < anew.macs_backward - kept.macs_backward <= kept.macs_forward
+
+
 def test_bytes_moved_are_those_of_the_published_model() -> None:
     # MobileNetV2, 1x1 16 -> 96 at 112 x 112, in eight bits: 7.8 times as much with dynamic ranges.
     wide = traffic(Shape(16 * 96, 16 * 112 * 112, 96 * 112 * 112), Bits())
