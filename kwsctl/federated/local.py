@@ -188,16 +188,19 @@ class Resident:
             facts.append(found)
             return False
 
-        fit(
-            self._trained,
-            lambda _epoch: _batches(plan, inputs),
-            judge,
-            optimizer,
-            epochs=1,
-            steps_per_epoch=len(plan.batches),
-            learning_rate=constant(work.rate),
-            on_epoch=note,
-        )
+        # Dropout draws from torch's own generator: what it draws is this client's in this round, too.
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(plan.augmentation.initial_seed())
+            fit(
+                self._trained,
+                lambda _epoch: _batches(plan, inputs),
+                judge,
+                optimizer,
+                epochs=1,
+                steps_per_epoch=len(plan.batches),
+                learning_rate=constant(work.rate),
+                on_epoch=note,
+            )
         return Learned(self.vector(), len(plan.batches), facts[0].loss)
 
     def _calibrate(self, plan: Lesson, inputs: Inputs, judge: Judge) -> None:

@@ -160,6 +160,14 @@ def test_a_federation_goes_on_from_its_checkpoint_to_the_same_bytes(tmp_path: Pa
         resumed(there, tmp_path / "d.safetensors", must=True)
 
 
+def test_whole_networks_that_drop_at_random_end_the_same_every_time(tmp_path: Path) -> None:
+    how = options(part="full", rounds=2, evaluate_every=9)
+    first, again = (federate(people(), tmp_path / f"{name}.safetensors", how, seed=3) for name in "ab")
+    network = bundle.load(tmp_path / "a.safetensors").model()
+    assert any(isinstance(module, torch.nn.Dropout) and module.p > 0 for module in network.modules())
+    assert first.sha256 == again.sha256
+
+
 CHILD = """
 import sys
 from pathlib import Path
