@@ -231,8 +231,9 @@ def _enroll(
         power=torch.stack([take.power for take in takes]),
     )
     link = profiles.save(home, profile, key)
-    if options.policy == "only" and (listening := parameters.shipped_ears()) is not None:
-        keep_with_keyword(home, user, torch.stack([t.power for t in takes]), listening, base, key)
+    if options.policy == "only":
+        spoken = torch.stack([take.power for take in takes])
+        keep_with_keyword(home, user, spoken, parameters.shipped_ears(), base, key)
     facts = as_facts(enrolled)
     used = tuple(take.path for take in takes)
     reasons = {str(r.path): r.reason for r in rejected}

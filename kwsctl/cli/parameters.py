@@ -59,11 +59,6 @@ def shipped(name: str) -> Path:
     Raises:
         BundleError: the installation lacks it.
     """
-    if name == VOICES and not _pretrained(name).is_file():
-        raise BundleError(
-            f"kwsctl ships no {VOICES}: none that we trained tells newcomers apart well enough.",
-            "Train one, and give it by --model: kwsctl federate --task verification --data MANIFEST.",
-        )
     path = _pretrained(name)
     if not path.is_file():
         raise BundleError(f"{path} is not there.", "Reinstall kwsctl, or give --model.")
@@ -157,13 +152,11 @@ def resolve_model(model: Path | None, home: Path) -> tuple[Bundle, str]:
     return bundle.load(shipped), f"{shipped.name} (shipped with kwsctl)"
 
 
-def shipped_ears() -> Ears | None:
-    """Loads the shipped verification model with its encoder; None where the installation has none."""
+def shipped_ears() -> Ears:
+    """Loads the shipped verification model with its encoder."""
     from kwsctl.personal.verifying import ears
 
-    path = shipped(ENCODER)
-    voices = path.with_name(VOICES)
-    return ears(voices, path) if voices.is_file() else None
+    return ears(shipped(VOICES), shipped(ENCODER))
 
 
 def voice_vote(home: Path, user: str, key: Key | None, base: Bundle) -> Callable[[Tensor], float] | None:
@@ -181,5 +174,4 @@ def voice_vote(home: Path, user: str, key: Key | None, base: Bundle) -> Callable
     from kwsctl.personal import voice
     from kwsctl.personal.verifying import vote_of
 
-    listening = shipped_ears() if voice.exists(home, user) else None
-    return None if listening is None else vote_of(home, user, listening, base, key)
+    return vote_of(home, user, shipped_ears(), base, key) if voice.exists(home, user) else None

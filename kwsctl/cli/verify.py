@@ -27,7 +27,7 @@ def verify_command(
         typer.Option(
             "--model",
             help="What federate --task verification wrote.",
-            show_default="any-voice, where there is one",
+            show_default="the shipped any-voice",
         ),
     ] = None,
     encoder: Annotated[
