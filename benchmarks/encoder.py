@@ -44,6 +44,7 @@ OPTIONS = TrainOptions(
     clip_s=1.2,
     epochs=36,
     batch_size=256,
+    learning_rate=6e-3,
     speaker_weight=0.2,
     ema_decay=0.998,
     room_share=0.3,

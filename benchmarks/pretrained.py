@@ -29,7 +29,9 @@ from kwsctl.storage import write_text
 NAME = "commands-44"
 OPTIONS = TrainOptions(
     arch="tcresnet",
+    network={"dropout": 0.2},
     task="keywords",
+    learning_rate=6e-3,
     clip_s=1.5,
     epochs=50,
     keep="last",

@@ -46,6 +46,8 @@ TRAINING = (
     "arch=tcresnet",
     "task=wake",
     "epochs=60",
+    "learning_rate=0.006",
+    "network.dropout=0.2",
     # More variation than by default: two or three hundred recordings of a word are few.
     "label_smoothing=0.1",
     "ema_decay=0.998",

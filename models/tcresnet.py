@@ -37,7 +37,7 @@ class Config:
 
     depth: Literal[8, 14] = 8
     width: float = 1.0
-    dropout: float = 0.2
+    dropout: float = 0.1
     norm: Norm = "batch"
 
 

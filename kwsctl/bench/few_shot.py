@@ -42,7 +42,7 @@ NEGATIVES = 600
 OUTLIER_SHARE = 0.2
 STRANGERS = 200
 UNCONSTRAINED = "full"
-GLOBAL = TrainOptions(arch="tcresnet", epochs=30, keep="last")
+GLOBAL = TrainOptions(arch="tcresnet", network={"dropout": 0.2}, epochs=30, keep="last", learning_rate=6e-3)
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,13 @@ from kwsctl.progress import Progress, silent
 from kwsctl.seeding import torch_generator
 
 KEEPINGS = {"kept": "everything", "checkpointed": "inputs", "rebuilt": "output"}
-RECIPE: Mapping[str, Any] = {"keep": "last", "room_share": 0.0, "label_smoothing": 0.05, "ema_decay": 0.99}
+RECIPE: Mapping[str, Any] = {
+    "keep": "last",
+    "learning_rate": 6e-3,
+    "room_share": 0.0,
+    "label_smoothing": 0.05,
+    "ema_decay": 0.99,
+}
 N_LABELS, N_BINS, N_FRAMES = 40, 40, 98
 BIGGER, SMALLER = "revtcnet", "revbcresnet"
 
