@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import resource
 import subprocess
 import sys
 import tempfile
@@ -24,6 +23,7 @@ from kwsctl.bench.federated_people import Fold
 from kwsctl.bench.federated_setting import Cases
 from kwsctl.bench.federated_trials import Row, federated, row_of
 from kwsctl.federated.corpus import Clips, Corpus
+from kwsctl.learning.cost import peak_process_bytes
 
 SHARES = (0.1, 0.3, 1.0)
 ASKED = 0.1
@@ -100,7 +100,7 @@ def _play(place: Path) -> None:
 
 
 def _peak_mb() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return peak_process_bytes() / 2**20  # of this program, not of the one that began it
 
 
 if __name__ == "__main__":

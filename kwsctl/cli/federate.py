@@ -14,6 +14,7 @@ from kwsctl.home import home as home_folder
 if TYPE_CHECKING:
     from kwsctl.bundle import Bundle
     from kwsctl.data.store import ClipStore
+    from kwsctl.federated.engines import Engine
     from kwsctl.federated.options import FederateOptions
 
 
@@ -80,7 +81,7 @@ def federate_command(
         flags["task"] = task
     more = [f"verification.method={method}"] if method else []
     options = resolve(FederateOptions, file=config, assignments=[*(assignments or ()), *more], flags=flags)
-    play = engine_named(engine)
+    plays = engine_named(engine)
     if not data:
         raise InputError(
             "There are no clients without --data.",
@@ -99,10 +100,10 @@ def federate_command(
     path = out or folder / "models" / f"{kind}-{manifest.resolve().parent.name}.safetensors"
     provenance = {"data": [one.resolve().parent.name for one in data]}
     if options.task == "verification" and base is not None:
-        _verification(store, base, path, options, seed, resume, provenance, json)
+        _verification(plays, store, base, path, options, seed, resume, provenance, json)
         return
     with console.round_table(("round", "clients", "loss", "held out", "refused", "epsilon")) as progress:
-        result = play(
+        result = plays.federate(
             store,
             path,
             options,
@@ -124,6 +125,7 @@ def federate_command(
 
 
 def _verification(
+    plays: Engine,
     store: ClipStore,
     encoder: Bundle,
     path: Path,
@@ -134,11 +136,10 @@ def _verification(
     json: bool,
 ) -> None:
     """Lets users learn to be told apart."""
-    from kwsctl.federated.federate_voices import federate_voices
     from kwsctl.report.verification_tables import federated_voices_table
 
     with console.round_table(("round", "clients", "loss", "held out", "epsilon")) as progress:
-        result = federate_voices(
+        result = plays.federate_voices(
             store,
             encoder,
             path,

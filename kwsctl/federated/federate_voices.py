@@ -119,7 +119,7 @@ def federate_voices(
     state = resumed(session, checkpoint, must=must_resume)
     begun = 0 if state is None else state.number
     state = play(session, state or first_state(session), checkpoint=checkpoint, progress=progress)
-    result = _finish(session, state, parts, out, begun, provenance or {})
+    result = finish_voices(session, state, parts, out, begun, provenance or {})
     checkpoint.unlink(missing_ok=True)
     return result
 
@@ -210,9 +210,22 @@ def measured(session: Session, state: State, parts: Cast) -> tuple[Figures, Figu
     )
 
 
-def _finish(
+def finish_voices(
     session: Session, state: State, parts: Cast, out: Path, begun: int, provenance: Mapping[str, Any]
 ) -> FederatedVoices:
+    """Sets thresholds, measures, and writes the verification model of a federation whose rounds are done.
+
+    Args:
+        session: of `open_voices`, with all users.
+        state: after the last round.
+        parts: clips.
+        out: the verification model to write.
+        begun: rounds that an interrupted run had done.
+        provenance: facts for the lineage.
+
+    Returns:
+        What was made, and its figures.
+    """
     options = session.options
     lineage = {
         **provenance,

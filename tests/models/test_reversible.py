@@ -113,7 +113,9 @@ def test_rebuilding_costs_each_function_once_more_and_checkpointing_nearly_that(
     assert again["everything"] == 0
     assert again["output"] == functions
     # A checkpointed function is not run to its end: what its last layer gives is not needed.
-    assert functions / 5 < again["inputs"] < functions
+    last = {c.name.rpartition(".")[0]: c.macs_forward for c in found["everything"].layers}
+    ends = sum(macs for name, macs in last.items() if name.startswith("chain"))
+    assert again["inputs"] == functions - ends > 0
 
 
 def test_the_default_network_is_small_in_memory_beside_the_ordinary_of_its_size() -> None:

@@ -111,10 +111,16 @@ def deploy(
         What was written, and what to type.
 
     Raises:
-        InputError: a folder that is there, options that can only be simulated, or a model without words.
+        InputError: a folder that is there, options that can only be simulated, verification, or a model
+            without words.
     """
     if out.exists() and any(out.iterdir()):
         raise InputError(f"{out} is there already, with keys in it.", "Choose another --out.")
+    if options.task == "verification":
+        raise InputError(
+            "Who spoke is not yet learned on devices of their own: secrets would have to be made there.",
+            "Use kwsctl federate --task verification --engine flower, which runs all users in one process.",
+        )
     base = model
     if not model.labels:
         if not words:

@@ -116,6 +116,13 @@ def test_devices_need_names(names: tuple[str, ...], said: str) -> None:
         DeployOptions(names)
 
 
+def test_verification_is_not_deployed_without_a_word(tmp_path: Path) -> None:
+    how = options(task="verification", local={})
+    with pytest.raises(InputError, match="not yet learned on devices of their own"):
+        deploy(tmp_path / "fleet", how, DeployOptions(("a", "b")), model=encoder())
+    assert not (tmp_path / "fleet").exists()
+
+
 def test_engines_are_called_by_name() -> None:
     with pytest.raises(InputError, match=r"No engine 'flour'\. Did you mean 'flower'"):
         engine_named("flour")

@@ -13,14 +13,16 @@ import torch
 
 from kwsctl import bundle
 from kwsctl.federated.federate import FederateResult, federate
+from kwsctl.federated.federate_voices import federate_voices
+from tests.toy_people import NEW_WORDS, crowd, encoder, joined
 
 pytest.importorskip("flwr", reason="flwr lives in an environment of its own: make test-flower")
 from flwr.app import ArrayRecord, Error, Message, RecordDict
 
-from kwsctl.federated.flower.in_process import federate_on_flower
+from kwsctl.federated.flower.in_process import federate_on_flower, federate_voices_on_flower
 from kwsctl.federated.flower.local_grid import FIRST_NODE, run_here
 
-from .fleets import SAID, Fleet, apps, base, fleet, options, recorded, store
+from .fleets import HELD_OUT, SAID, Fleet, apps, base, fleet, options, recorded, store
 
 pytestmark = pytest.mark.flower
 
@@ -72,6 +74,42 @@ def test_both_engines_end_alike(values: dict[str, Any], tmp_path: Path) -> None:
     same(made.bundle, found.bundle)
     assert found.bytes_up == made.bytes_up and found.epsilon == made.epsilon
     assert not found.refused
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {},
+        {"verification": {"method": "fedaws"}},
+        {"privacy": {"clip": 1.0, "noise": 0.1}, "attendance": {"share": 0.7}},
+        {"uplink": "int8", "verification": {"words": 2, "clips": 4}},
+    ],
+    ids=["feduv", "fedaws", "noisy", "joined"],
+)
+def test_users_learn_to_be_told_apart_alike_on_both_engines(values: dict[str, Any], tmp_path: Path) -> None:
+    how = options(task="verification", **{**values, "local": {}})
+    said = crowd(NEW_WORDS, range(5), 3), crowd(NEW_WORDS, (HELD_OUT,), 2, "val")
+    here, there = (
+        play(joined(*said), encoder(), tmp_path / f"{play.__name__}.safetensors", how)
+        for play in (federate_voices, federate_voices_on_flower)
+    )
+    same(here.bundle, there.bundle)
+    assert (here.users, here.shared, here.bytes_up, here.epsilon) == (
+        there.users, there.shared, there.bytes_up, there.epsilon,
+    )  # fmt: skip
+    assert there.held_out.eer.mean == pytest.approx(here.held_out.eer.mean, abs=0.02)
+    assert bundle.load(there.bundle).lineage["engine"] == "flower"
+    assert not list(tmp_path.glob("*.resume.*"))
+
+
+def test_codes_learn_by_secure_sums_too(tmp_path: Path) -> None:
+    how = options(task="verification", local={}, secure={"on": True})
+    said = joined(crowd(NEW_WORDS, range(5), 3), crowd(NEW_WORDS, (HELD_OUT,), 2, "val"))
+    here, there = (
+        play(said, encoder(), tmp_path / f"{play.__name__}.safetensors", how)
+        for play in (federate_voices, federate_voices_on_flower)
+    )
+    same(here.bundle, there.bundle, 1e-2)  # two grids of secure sums, each rounded at random
 
 
 def test_of_secure_sums_only_masked_vectors_leave(tmp_path: Path) -> None:
