@@ -194,17 +194,17 @@ def _federate(place: Place) -> None:
 
 
 def _export(place: Place) -> None:
-    """Exports for Snapdragon; where the proof says no, with wider activations, then for onnx."""
+    """Exports the person's model for Snapdragon; where the proof says no, for onnx."""
     tries: list[tuple[str, ...]] = [("onnx",)]
     if importlib.util.find_spec("onnxruntime_qnn") is None:
         console.note("The extra snapdragon is not installed: exports for onnx instead.")
     else:
-        one_chip = ("snapdragon", "--soc", "SM8650")
-        tries = [one_chip, (*one_chip, "--precision", "w8a16"), *tries]
-    data, out = place / "voices" / "people.csv", place / "package"
+        tries = [("snapdragon", "--soc", "SM8650"), *tries]
     for number, how in enumerate(tries, start=1):
         try:
-            place.kwsctl("export", "--target", *how, "--data", data, "--out", out, keep="exported")
+            place.kwsctl(
+                "export", "--target", *how, "--user", USER, "--out", place / "package", keep="exported"
+            )
             return
         except ParityError as refused:
             if number == len(tries):
@@ -215,6 +215,7 @@ def _export(place: Place) -> None:
 def _hear(place: Place) -> None:
     _listen(place, "shared", "--model", place / "hey-snapdragon.safetensors")
     _listen(place, "adapted", "--user", USER)
+    _listen(place, "package", "--user", USER, "--model", place / "package")
 
 
 def _listen(place: Place, name: str, *how: str | Path) -> None:
@@ -262,7 +263,7 @@ def _measured(place: Place) -> Any:
         exported=place.told("exported"),
         monday={
             name: compare(_times(place / f"events-{name}.jsonl"), place / "8-monday.json")
-            for name in ("shared", "enrolled", "adapted")
+            for name in ("shared", "enrolled", "adapted", "package")
         },
     )
 

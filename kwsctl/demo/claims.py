@@ -136,12 +136,14 @@ def _devices(found: Measured) -> Iterator[Claim]:
         noisy["epsilon"] < 10 and noisy["clients"] >= A_CROWD and last >= first - 0.01,
     )
     form, parity = next(iter(found.exported["parity"].items()))
-    kept = parity["agreement"]
+    kept, own, packed = parity["agreement"], found.monday["adapted"], found.monday["package"]
     yield Claim(
-        "It fits on a device and hears the same",
+        "It fits on a device, stays personal and hears the same",
         f"{size(found.exported['size_bytes'])}, {found.exported['precision']}; "
-        f"{percent(kept)} same answers on {form}, n = {parity['n']}",
-        kept >= 0.98,
+        f"{percent(kept)} same answers on {form}, n = {parity['n']}; on Monday the package "
+        f"hears {packed.detected} of {packed.calls} calls (before export {own.detected}), "
+        f"{packed.false} other events",
+        kept >= 0.98 and packed.detected >= own.detected - 1 and packed.false <= own.false + 1,
     )
 
 

@@ -119,7 +119,10 @@ def measured() -> Measured:
             "after-federation": {"eer": {"macro": 0.05}, "n_speakers": 3},
         },
         exported={"parity": {"cpu": {"agreement": 0.99, "n": 100}}, "size_bytes": 1000, "precision": "w8a8"},
-        monday={name: Heard(8, n, 0, 60.0) for name, n in (("shared", 1), ("enrolled", 4), ("adapted", 7))},
+        monday={
+            name: Heard(8, n, 0, 60.0)
+            for name, n in (("shared", 1), ("enrolled", 4), ("adapted", 7), ("package", 7))
+        },
     )
 
 
@@ -140,6 +143,10 @@ def test_claims_that_are_borne_out_are_met_and_others_say_where_to_look() -> Non
         (
             {"monday": {**measured().monday, "adapted": Heard(8, 7, 5, 60.0)}},
             "Heard live, the Monday after",
+        ),
+        (
+            {"monday": {**measured().monday, "package": Heard(8, 5, 0, 60.0)}},
+            "It fits on a device, stays personal and hears the same",
         ),
     ],
 )
