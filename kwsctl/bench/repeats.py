@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from kwsctl import bundle
+from kwsctl import architecture, bundle
 from kwsctl.bundle import Bundle
 from kwsctl.data.store import NO_SPLIT, ClipStore
 from kwsctl.errors import InputError
@@ -136,7 +136,13 @@ def trained(store: ClipStore, options: TrainOptions, seed: int, folder: Path, pr
         The network.
     """
     used = [(c.sha256, c.start_s, c.label, c.split) for c in store.clips if c.split != NO_SPLIT]
-    text = json.dumps([used, to_mapping(options), seed], sort_keys=True)
+    # Defaults that options leave open count, too: a network of another rate is another network.
+    meant = [
+        options.peak_rate,
+        options.decay,
+        to_mapping(architecture.resolve_config(options.arch, options.network)),
+    ]
+    text = json.dumps([used, to_mapping(options), meant, seed], sort_keys=True)
     path = folder / f"{options.arch}-{hashlib.sha256(text.encode()).hexdigest()[:16]}.safetensors"
     if not path.is_file():
         train(store, path, options, seed=seed, progress=progress)

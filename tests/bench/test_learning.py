@@ -25,6 +25,7 @@ from kwsctl.bench.quantized_training import QuantizedTrainingOptions, quantized_
 from kwsctl.bench.repeats import HeldOut
 from kwsctl.data.store import ClipStore
 from kwsctl.errors import InputError
+from kwsctl.learning import train_options
 from kwsctl.learning.train_options import TrainOptions
 from kwsctl.progress import silent
 from kwsctl.report import depth_picture
@@ -78,6 +79,15 @@ def test_a_network_that_is_there_is_not_trained_again(store: ClipStore, tmp_path
     repeats.trained(some, dataclasses.replace(TINY, precision="w8a8g8"), 0, tmp_path, silent)
     repeats.trained(some, TINY, 1, tmp_path, silent)
     assert len(list(tmp_path.glob("*.safetensors"))) == 3
+
+
+def test_a_network_of_other_defaults_is_another_network(
+    store: ClipStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    some = repeats.with_words(store, 2)
+    first = repeats.trained(some, TINY, 0, tmp_path, silent)
+    monkeypatch.setitem(train_options.PEAK_RATE, "adamw", 0.5)
+    assert repeats.trained(some, TINY, 0, tmp_path, silent).sha256 != first.sha256
 
 
 def test_invertible(store: ClipStore, tmp_path: Path) -> None:
