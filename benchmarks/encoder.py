@@ -1,6 +1,7 @@
 """Trains the shipped encoder for words it has never heard, and collects the stored negatives.
 
     python benchmarks/encoder.py WAKE_WORDS_MANIFEST LIBRISPEECH_MANIFEST NOISE_FOLDER [--out FOLDER]
+        [--vocabulary takes=12] [--set epochs=24]
 
 Learned from: the recipe `vocabulary` (synthetic voices, thousands of words), the split `train` of recorded
 English wake words, running speech of 160 LibriSpeech readers (each stretch of it a word of its own, and the
@@ -171,12 +172,16 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("models/pretrained"))
     parser.add_argument("--set", action="append", default=[], help="option of training, key=value")
     parser.add_argument(
+        "--vocabulary", action="append", default=[], help="option of the recipe vocabulary, key=value"
+    )
+    parser.add_argument(
         "--test", type=Path, help="manifest of Arabic Speech Commands: test, and write the card"
     )
     parser.add_argument("--negatives-only", action="store_true", help="keep the encoder that is there")
     chosen = parser.parse_args()
     options = resolve(TrainOptions, assignments=chosen.set, defaults=OPTIONS)
-    vocabulary = prepare("vocabulary", home(), out=home() / "data" / "vocabulary")
+    place = home() / "data" / "vocabulary"
+    vocabulary = prepare("vocabulary", home(), out=place, assignments=chosen.vocabulary)
     listed = home() / "data" / "encoder" / "manifest.csv"
     manifest.write(listed, clips(vocabulary.manifest, chosen.words, chosen.speech, chosen.noise))
     store = prepared(listed, home())

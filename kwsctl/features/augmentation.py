@@ -137,10 +137,11 @@ def stretch(power: Tensor, n_frames: int, tempo: Tensor, warp: Tensor, shift: Te
         [B, F, T] mel power.
     """
     n_bins, n_long = power.shape[1:]
-    frame = torch.arange(n_frames, dtype=torch.float32)
+    tempo, warp, shift = (drawn.to(power.device) for drawn in (tempo, warp, shift))
+    frame = torch.arange(n_frames, dtype=torch.float32, device=power.device)
     centred = (frame - (n_frames - 1) / 2)[None] * tempo[:, None]
     source_frame = centred + (n_long - 1) / 2 + shift[:, None]
-    source_bin = torch.arange(n_bins, dtype=torch.float32)[None] * warp[:, None]
+    source_bin = torch.arange(n_bins, dtype=torch.float32, device=power.device)[None] * warp[:, None]
     # Both axes at once, as an image is resampled: places count from -1 to 1, and the edges are repeated.
     place = torch.stack(
         [

@@ -77,7 +77,7 @@ def draw_noise(
     Returns:
         [K, F, T] mel power.
     """
-    rows = torch.randint(len(pool), (count,), generator=generator)
+    rows = torch.randint(len(pool), (count,), generator=generator).to(pool.device)
     noise = pool.index_select(0, rows).to(power.device)
     talks = torch.nonzero(torch.rand(count, generator=generator) < babble_share)[:, 0]
     if len(talks) and len(power) > 1:

@@ -97,7 +97,11 @@ class Quantized(nn.Module):
     rounding: Rounding
 
     def forward(self, x: Tensor) -> Tensor:
-        """Computes the layer with rounded numbers."""
+        """Computes the layer with rounded numbers, in float32: bfloat16 does not hold their sums."""
+        with torch.autocast(x.device.type, enabled=False):
+            return self._computed(x.float())
+
+    def _computed(self, x: Tensor) -> Tensor:
         layer = cast(Layer, self)
         if self.rounding.resting:
             y = layer_products.output(layer, x, layer.weight)

@@ -1,4 +1,4 @@
-"""Turns the windows of a training set into mel power, kept on disk and mapped into memory.
+"""Turns the windows of a training set into mel power, kept on disk and mapped into memory, or on a GPU.
 
 Audio becomes features once, and again for a share of the clips in every epoch, each time in another
 room; everything else that varies is done on these features (`kwsctl.features.augmentation`). So
@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 import torch
@@ -28,12 +29,14 @@ from kwsctl.types import FeatureSpec
 CHUNK = 256
 N_ROOMS = 64
 LONGEST_ROOM_S = 1.0  # a longer tail lies beyond the window anyway
+GPU_SHARE = 0.5  # of the free memory of a GPU that features may take
 
 
 class Renderings:
     """Mel power of M windows in bfloat16: three digits, and the range of float32.
 
-    The file holds [M, T', F], because augmentation picks frames.
+    What is kept is [M, T', F], because augmentation picks frames: in a file, or in the memory of a GPU that
+    has room for it. The GPU also computes it.
 
     Args:
         store: the audio.
@@ -45,6 +48,7 @@ class Renderings:
         seed: of the rooms.
         room_files: folder of recorded room responses; None for made ones.
         folder: where the file of features lies while this object lives.
+        device: what trains on the features.
     """
 
     def __init__(
@@ -59,6 +63,7 @@ class Renderings:
         seed: int = 0,
         room_files: Path | None = None,
         folder: Path | None = None,
+        device: torch.device | None = None,
     ) -> None:
         self.windows = windows
         self._store, self._spec, self._seed = store, spec, seed
@@ -68,10 +73,9 @@ class Renderings:
         self._refresh = refresh_epochs if room_share > 0 else 0
         n_frames = spec.frames((windows.samples + 2 * self._margin) / spec.sample_rate_hz)
         shape = (len(windows), n_frames, spec.mel_bins)
-        self._file = tempfile.NamedTemporaryFile(prefix="features-", dir=folder)  # noqa: SIM115  # owned
-        size = int(np.prod(shape))
-        flat = torch.from_file(self._file.name, shared=True, size=size, dtype=torch.bfloat16)
-        self.power = flat.view(shape)
+        self._device = device if device is not None else torch.device("cpu")
+        self._file: IO[bytes] | None = None
+        self.power = self._space(shape, folder)
         self._rendered = np.full(len(windows), -1, dtype=np.int64)
         self._in_room = np.zeros(len(windows), dtype=bool)
 
@@ -87,7 +91,8 @@ class Renderings:
         for first in range(0, len(stale), CHUNK):
             rows = stale[first : first + CHUNK]
             rendered = self._render(rows, due_epoch[rows])
-            self.power[torch.from_numpy(rows)] = rendered.transpose(1, 2).bfloat16()
+            where = torch.from_numpy(rows).to(self.power.device)
+            self.power[where] = rendered.transpose(1, 2).bfloat16().to(self.power.device)
             progress(min(first + CHUNK, len(stale)), len(stale))
         self._rendered = due_epoch
 
@@ -107,11 +112,23 @@ class Renderings:
 
     def batch(self, rows: Tensor) -> Tensor:
         """Gives the mel power [B, F, T'] of some windows, float32."""
-        return self.power.index_select(0, rows).float().transpose(1, 2)
+        return self.power.index_select(0, rows.to(self.power.device)).float().transpose(1, 2)
 
     def close(self) -> None:
         """Removes the file of features."""
-        self._file.close()
+        if self._file is not None:
+            self._file.close()
+
+    def _space(self, shape: tuple[int, int, int], folder: Path | None) -> Tensor:
+        """Gives room for the features, on the GPU if they take no more than a part of what is free there."""
+        size = int(np.prod(shape))
+        if self._device.type == "cuda":
+            free, _ = torch.cuda.mem_get_info(self._device)
+            if size * torch.bfloat16.itemsize <= GPU_SHARE * free:
+                return torch.empty(shape, dtype=torch.bfloat16, device=self._device)
+        self._file = tempfile.NamedTemporaryFile(prefix="features-", dir=folder)  # noqa: SIM115  # owned
+        flat = torch.from_file(self._file.name, shared=True, size=size, dtype=torch.bfloat16)
+        return flat.view(shape)
 
     def _due(self, epoch: int) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
         """Gives the epoch in which each window is last rendered, spread evenly over the windows."""
@@ -121,14 +138,15 @@ class Renderings:
         return np.maximum(0, epoch - (epoch + row) % self._refresh)
 
     def _render(self, rows: np.ndarray, due_epoch: np.ndarray) -> Tensor:
-        waves = torch.from_numpy(gather(self._store, self.windows.take(rows), self._margin))
+        waves = torch.from_numpy(gather(self._store, self.windows.take(rows), self._margin)).to(self._device)
         if self._room_share > 0:
             draws = [self._draw(row, epoch) for row, epoch in zip(rows, due_epoch, strict=True)]
             inside = np.array([draw.random() < self._room_share for draw in draws])
             if inside.any():
                 responses = self._responses()
-                chosen = np.flatnonzero(inside)
-                which = [int(draws[i].integers(len(responses))) for i in chosen]
+                rows_inside = np.flatnonzero(inside)
+                which = [int(draws[i].integers(len(responses))) for i in rows_inside]
+                chosen = torch.from_numpy(rows_inside).to(self._device)
                 waves[chosen] = _in_rooms(waves[chosen], responses[which])
         return mel_power(waves, self._spec)
 
@@ -147,7 +165,8 @@ class Renderings:
                 rt60_s = draw.uniform(0.1, 0.6, N_ROOMS // 2)
                 made += [rooms.exponential_response(draw, rate_hz, float(s)) for s in rt60_s]
             longest = max(map(len, made))
-            self._rooms = torch.from_numpy(np.stack([np.pad(m, (0, longest - len(m))) for m in made]))
+            padded = np.stack([np.pad(m, (0, longest - len(m))) for m in made])
+            self._rooms = torch.from_numpy(padded).to(self._device)
         return self._rooms
 
 

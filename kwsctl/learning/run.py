@@ -89,8 +89,9 @@ class TrainingRun:
             refresh_epochs=options.refresh_epochs,
             seed=seed,
             room_files=options.room_files,
+            device=workers.device,
         )
-        self.val = Renderings(store, problem.val, options.features)
+        self.val = Renderings(store, problem.val, options.features, device=workers.device)
         self.train.update(0, progress)
         self.val.update(0)
         self.model = self._fresh_model().to(workers.device)
@@ -256,7 +257,8 @@ class TrainingRun:
         made = coloured_noise(self.options.features, self.problem.clip_s, self.seed)
         rows = torch.from_numpy(self.problem.background)
         some = rows[:: max(1, len(rows) // NOISE_WINDOWS)]
-        return torch.cat([self.train.batch(some)[:, :, : self.n_frames], made])
+        recorded = self.train.batch(some)[:, :, : self.n_frames]
+        return torch.cat([recorded, made.to(recorded.device)])
 
     def _learn_hardness(self) -> None:
         """Passes on what was noted in this epoch, by all processes."""

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 import torch
+from sklearn.metrics import roc_curve
 from torch import Tensor
+from torch.nn import functional as fn
 
 from kwsctl.learning.validation import compare_by, few_shot
 
@@ -51,3 +54,24 @@ def test_without_a_fourth_clip_there_is_no_figure() -> None:
     found = few_shot(at(0, 1, 2, 90), torch.tensor([0, 0, 0, 1]))
     assert math.isnan(found["found_at_far_1pct"])
     assert compare_by("encode", at(0, 1, 2, 90), torch.tensor([0, 0, 0, 1])).keys() == {"found_at_far_1pct"}
+
+
+@pytest.mark.parametrize("digits", [1, 6])  # with one digit, many scores are the same
+@pytest.mark.parametrize("spread", [0.2, 1.0, 5.0])
+def test_the_figures_are_those_of_the_whole_curve(digits: int, spread: float) -> None:
+    draw = torch.Generator().manual_seed(3)
+    target = torch.arange(30).repeat_interleave(7)
+    centres = torch.randn(30, 4, generator=draw)
+    embedding = fn.normalize(centres[target] + spread * torch.randn(210, 4, generator=draw), dim=1)
+    embedding = (embedding * 10**digits).round() / 10**digits
+    scores, wanted = [], []
+    for word in range(30):
+        prototype = fn.normalize(embedding[word * 7 : word * 7 + 3].mean(0), dim=0)
+        asked = np.delete(np.arange(210), np.arange(word * 7, word * 7 + 3))
+        scores.append((embedding @ prototype)[asked])
+        wanted.append(target[asked] == word)
+    passed, found, _ = roc_curve(torch.cat(wanted), torch.cat(scores), drop_intermediate=False)
+    crossing = np.argmin(np.abs(passed - (1 - found)))
+    figures = few_shot(embedding, target)
+    assert figures["found_at_far_1pct"] == pytest.approx(found[passed <= 0.01].max())
+    assert figures["equal_error_rate"] == pytest.approx((passed[crossing] + 1 - found[crossing]) / 2)

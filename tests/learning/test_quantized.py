@@ -262,3 +262,24 @@ def test_what_cannot_be_is_refused() -> None:
     with pytest.raises(ExtensionError, match="Did you mean 'in_hindsight'"):
         quantized.quantize(network(), Bits(), Quantization(estimator="in_hindsigth"))
     assert bits_of("fp32") is None and bits_of("w4a8g6") == Bits(4, 8, 6)
+
+
+@pytest.mark.parametrize("layer", [nn.Linear(24, 6), nn.Conv1d(24, 6, 3, padding=1)])
+def test_rounded_numbers_are_the_same_where_other_layers_compute_in_bfloat16(layer: nn.Module) -> None:
+    # As `fit` does on a GPU: without care, sums of whole numbers would be rounded to eight bits, and the
+    # backward pass would meet two kinds of numbers.
+    model, x = nn.Sequential(layer), drawn(16, 24) if isinstance(layer, nn.Linear) else drawn(16, 24, 9)
+    quantized.quantize(model, Bits(), Quantization(), seed=1)
+    found = []
+    with quantized.calibrating(model):
+        model(x).square().mean().backward()
+    for autocast in (False, True):
+        model.zero_grad()
+        leaf = x.clone().requires_grad_()
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=autocast):
+            y = model(leaf)
+        y.float().square().mean().backward()
+        found.append((y.detach(), leaf.grad, model[0].weight.grad.clone()))
+    for exact, same in zip(*found, strict=True):
+        assert same.dtype == torch.float32
+        assert (same - exact).norm() < 0.02 * exact.norm()  # gradients are rounded at random
