@@ -78,13 +78,13 @@ def few_shot(embedding: Tensor, target: Tensor) -> dict[str, float]:
     if not cosines:
         return {"found_at_far_1pct": float("nan")}
     score, is_word = torch.cat(cosines).numpy(), torch.cat(wanted).numpy()
-    own, others = np.sort(score[is_word]), np.sort(score[~is_word])
-    if not len(own) or not len(others):
+    calls, strangers = np.sort(score[is_word]), np.sort(score[~is_word])
+    if not len(calls) or not len(strangers):
         return {"found_at_far_1pct": float("nan")}
-    passing = int(FAR * len(others) + 1e-6)  # as many may pass
+    passing = int(FAR * len(strangers) + 1e-6)  # as many may pass
     return {
-        "found_at_far_1pct": float(np.mean(own > others[-1 - passing])),
-        "equal_error_rate": _equal_error_rate(own, others),
+        "found_at_far_1pct": float(np.mean(calls > strangers[-1 - passing])),
+        "equal_error_rate": _equal_error_rate(calls, strangers),
     }
 
 
