@@ -202,9 +202,7 @@ def _export(place: Place) -> None:
         tries = [("snapdragon", "--soc", "SM8650"), *tries]
     for number, how in enumerate(tries, start=1):
         try:
-            place.kwsctl(
-                "export", "--target", *how, "--user", USER, "--out", place / "package", keep="exported"
-            )
+            place.kwsctl("export", "--target", *how, "--user", USER, "--out", place / "package")
             return
         except ParityError as refused:
             if number == len(tries):
@@ -260,12 +258,20 @@ def _measured(place: Place) -> Any:
         adapted=evaluations[-1],
         learned=tuple(entry.facts for entry in entries if entry.event == "update"),
         federated={name: place.told(name) for name in FEDERATED},
-        exported=place.told("exported"),
+        exported=_exported(place / "package"),
         monday={
             name: compare(_times(place / f"events-{name}.jsonl"), place / "8-monday.json")
             for name in ("shared", "enrolled", "adapted", "package")
         },
     )
+
+
+def _exported(package: Path) -> dict[str, Any]:
+    """Gives what a package says of itself; what was exported of a person is in no list of runs."""
+    from kwsctl.export.package import REPORT
+
+    size = sum(path.stat().st_size for path in package.rglob("*") if path.is_file())
+    return {**jsons.loads((package / REPORT).read_text(encoding="utf-8")), "size_bytes": size}
 
 
 def _times(path: Path) -> list[float]:

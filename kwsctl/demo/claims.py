@@ -40,7 +40,7 @@ class Measured:
         adapted: that after the week.
         learned: what `kwsctl adapt` left in the ledger about updates.
         federated: of `kwsctl federate` with masks and with noise, and evaluations before and after.
-        exported: of `kwsctl export`.
+        exported: report of the package, and its size.
         monday: calls heard on the day after the week, by model.
     """
 
