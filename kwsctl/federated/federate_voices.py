@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from kwsctl.data.store import ClipStore
 from kwsctl.features.augmentation import middle
 from kwsctl.federated.corpus import Clips, gather
 from kwsctl.federated.options import FederateOptions
-from kwsctl.federated.rounds import play
+from kwsctl.federated.rounds import Advance, play
 from kwsctl.federated.session import Session
 from kwsctl.federated.state import State, first_state, resumed
 from kwsctl.federated.topologies.star import delta_of, spent
@@ -93,6 +93,7 @@ def federate_voices(
     seed: int = 0,
     must_resume: bool = False,
     provenance: Mapping[str, Any] | None = None,
+    advance_of: Callable[[Session], Advance] | None = None,
     progress: Progress = silent,
 ) -> FederatedVoices:
     """Trains verification on many simulated devices; a killed run goes on and ends with the same bytes.
@@ -105,6 +106,7 @@ def federate_voices(
         seed: of everything random.
         must_resume: insist on a checkpoint of the same run.
         provenance: facts for the lineage.
+        advance_of: gives what plays a round of a session; by default its topology, in this process.
         progress: counts windows, then rounds.
 
     Returns:
@@ -118,8 +120,14 @@ def federate_voices(
     checkpoint = out.with_suffix(".resume.safetensors")
     state = resumed(session, checkpoint, must=must_resume)
     begun = 0 if state is None else state.number
-    state = play(session, state or first_state(session), checkpoint=checkpoint, progress=progress)
-    result = finish_voices(session, state, parts, out, begun, provenance or {})
+    state = play(
+        session,
+        state or first_state(session),
+        checkpoint=checkpoint,
+        progress=progress,
+        advance=None if advance_of is None else advance_of(session),
+    )
+    result = _finish(session, state, parts, out, begun, provenance or {})
     checkpoint.unlink(missing_ok=True)
     return result
 
@@ -210,22 +218,9 @@ def measured(session: Session, state: State, parts: Cast) -> tuple[Figures, Figu
     )
 
 
-def finish_voices(
+def _finish(
     session: Session, state: State, parts: Cast, out: Path, begun: int, provenance: Mapping[str, Any]
 ) -> FederatedVoices:
-    """Sets thresholds, measures, and writes the verification model of a federation whose rounds are done.
-
-    Args:
-        session: of `open_voices`, with all users.
-        state: after the last round.
-        parts: clips.
-        out: the verification model to write.
-        begun: rounds that an interrupted run had done.
-        provenance: facts for the lineage.
-
-    Returns:
-        What was made, and its figures.
-    """
     options = session.options
     lineage = {
         **provenance,

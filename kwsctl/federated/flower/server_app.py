@@ -20,12 +20,12 @@ from kwsctl.data.prepare import prepared
 from kwsctl.data.store import ClipStore
 from kwsctl.errors import InputError
 from kwsctl.federated.corpus import gather
-from kwsctl.federated.federate import finish
+from kwsctl.federated.federate import FederateResult, finish
 from kwsctl.federated.flower.fleet import Fleet
 from kwsctl.federated.flower.plan import Plan, plan_of
 from kwsctl.federated.rounds import play
 from kwsctl.federated.session import Session, open_session
-from kwsctl.federated.state import State, first_state, resumed
+from kwsctl.federated.state import first_state, resumed
 from kwsctl.home import home
 from kwsctl.progress import Progress, silent
 
@@ -43,7 +43,6 @@ class Setting:
         names: of nodes, where they are known.
         resume: `auto` goes on if there is a checkpoint of the same run, `must` insists, `never` starts anew.
         provenance: facts for the lineage.
-        finish: writes what was learned and tells of it.
     """
 
     session: Session
@@ -52,13 +51,12 @@ class Setting:
     names: Mapping[int, str] = field(default_factory=dict)
     resume: Resume = "auto"
     provenance: Mapping[str, Any] = field(default_factory=dict)
-    finish: Callable[[Session, State, Path, int, Mapping[str, Any]], Any] = finish
 
 
 def server_app(
     opened: Callable[[Context], Setting] | None = None,
     *,
-    done: Callable[[Any], None] | None = None,
+    done: Callable[[FederateResult], None] | None = None,
     progress: Progress = silent,
 ) -> ServerApp:
     """Makes the app.
@@ -82,7 +80,7 @@ def server_app(
     return app
 
 
-def serve(grid: Grid, setting: Setting, progress: Progress = silent) -> Any:
+def serve(grid: Grid, setting: Setting, progress: Progress = silent) -> FederateResult:
     """Plays the rounds that are left.
 
     Args:
@@ -91,7 +89,7 @@ def serve(grid: Grid, setting: Setting, progress: Progress = silent) -> Any:
         progress: counts rounds.
 
     Returns:
-        What `setting.finish` tells.
+        What was made.
 
     Raises:
         InputError: too few devices, or a spent budget of privacy.
@@ -107,8 +105,7 @@ def serve(grid: Grid, setting: Setting, progress: Progress = silent) -> Any:
         progress=progress,
         advance=Fleet(grid, setting.plan, setting.names).advance,
     )
-    provenance = {**setting.provenance, "engine": "flower"}
-    return setting.finish(setting.session, state, setting.out, begun, provenance)
+    return finish(setting.session, state, setting.out, begun, {**setting.provenance, "engine": "flower"})
 
 
 def open_server(base: Bundle, store: ClipStore | None, plan: Plan, secret: int | None) -> Session:
