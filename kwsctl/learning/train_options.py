@@ -13,7 +13,7 @@ from kwsctl.learning.precision import FULL, Quantization, bits_of
 from kwsctl.learning.sampling import Shares
 from kwsctl.types import FeatureSpec
 
-PEAK_RATE = {"adamw": 4e-3, "sgd": 0.1}
+PEAK_RATE = {"adamw": 6e-3, "sgd": 0.1}
 DECAY = {"adamw": 0.03, "sgd": 1e-3}
 
 
