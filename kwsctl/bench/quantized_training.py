@@ -36,7 +36,7 @@ from kwsctl.progress import Progress, silent
 
 RECIPE: Mapping[str, Any] = {
     "keep": "last",
-    "learning_rate": 4e-3,  # at 6e-3 ten epochs leave a network in full precision unsettled
+    "learning_rate": 4e-3,
     "room_share": 0.0,
     "label_smoothing": 0.05,
     "ema_decay": 0.99,
