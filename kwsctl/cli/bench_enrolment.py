@@ -26,7 +26,8 @@ def few_shot_command(
     Example: `kwsctl bench few-shot --data arabic/manifest.csv --plot few-shot.png`
     """
     from kwsctl import records
-    from kwsctl.bench.few_shot import FewShotOptions, few_shot
+    from kwsctl.bench.few_shot import few_shot
+    from kwsctl.bench.few_shot_options import FewShotOptions
     from kwsctl.data.prepare import prepared
     from kwsctl.options import resolve
     from kwsctl.report import figures

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rich.table import Table
 
-from kwsctl.bench.few_shot import FewShot
+from kwsctl.bench.few_shot_summary import FewShot
 from kwsctl.bench.new_words import NewWords
 from kwsctl.bench.promises import Promises
 

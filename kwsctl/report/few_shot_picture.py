@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
-from kwsctl.bench.few_shot import FewShot, Row
+from kwsctl.bench.few_shot_summary import FewShot, Row
 from kwsctl.report.palette import BLUE, GROUND, INK, ORANGE
 from kwsctl.storage import replacing
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from pathlib import Path
 
-from kwsctl.bench.few_shot import Case
+from kwsctl.bench.few_shot_summary import Case
 from kwsctl.bench.people import People, gather
 from kwsctl.data.store import ClipStore
 from kwsctl.types import Clip

@@ -11,7 +11,10 @@ import torch
 
 from kwsctl import bundle
 from kwsctl.bench import few_shot as bench
-from kwsctl.bench.few_shot import FewShot, FewShotOptions, few_shot, summary
+from kwsctl.bench import few_shot_cases
+from kwsctl.bench.few_shot import few_shot
+from kwsctl.bench.few_shot_options import FewShotOptions
+from kwsctl.bench.few_shot_summary import FewShot, summary
 from kwsctl.data.store import ClipStore
 from kwsctl.errors import InputError
 from kwsctl.learning.adapters import _tuning
@@ -48,7 +51,7 @@ def measured(store: ClipStore, home: Path) -> tuple[FewShot, list[tuple[set[byte
     seen: list[tuple[set[bytes], set[bytes]]] = []
     patched = pytest.MonkeyPatch()
 
-    class Trial(bench._Trial):
+    class Trial(few_shot_cases._Trial):
         def __init__(self, people: object, speaker: str, word: str, tests: np.ndarray) -> None:
             super().__init__(people, speaker, word, tests)  # type: ignore[arg-type]
             seen.append((set(), {self.people.takes[i].power.numpy().tobytes() for i in tests}))
@@ -57,8 +60,8 @@ def measured(store: ClipStore, home: Path) -> tuple[FewShot, list[tuple[set[byte
         seen[-1][0].update(one.numpy().tobytes() for one in power)
         return Enrolment(base, word, power, *rest, **more)  # type: ignore[arg-type]
 
-    patched.setattr(bench, "_Trial", Trial)
-    patched.setattr(bench, "Enrolment", enrolment)
+    patched.setattr(few_shot_cases, "_Trial", Trial)
+    patched.setattr(few_shot_cases, "Enrolment", enrolment)
     patched.setattr(_tuning, "STEPS", 4)
     found = few_shot(store, OPTIONS, home)
     patched.undo()
@@ -194,5 +197,5 @@ def test_a_bench_that_was_killed_goes_on(
     def made_again(*_: object) -> None:
         raise AssertionError("a case was tried again")
 
-    monkeypatch.setattr(bench, "_cases", made_again)
+    monkeypatch.setattr(bench, "cases_of", made_again)
     assert few_shot(store, OPTIONS, home) == measured[0]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kwsctl.bench.few_shot import FewShot, summary
+from kwsctl.bench.few_shot_summary import FewShot, summary
 from tests.bench.corpus import case
 
 NAMES = ("ana", "ben", "cleo", "dora", "emil")
