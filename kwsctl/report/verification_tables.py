@@ -88,11 +88,18 @@ def enrolled_voice_table(facts: Mapping[str, Any]) -> Table:
     table.add_column(style="bold")
     table.add_column()
     table.add_row("Voice", f"of {facts['user']}, from {facts['clips_used']} clips")
-    table.add_row("Threshold", f"{facts['threshold']:.3f}, for {facts['tpr']:.0%} of own clips")
+    table.add_row("Threshold", f"{facts['threshold']:.3f}, {_expected(facts['clips_used'], facts['tpr'])}")
     if facts["strangers"] is not None:
         table.add_row("Strangers let in", f"{facts['strangers']:.1%} of {facts['n_strangers']} stored voices")
     table.add_row("Profile", str(facts["profile"]))
     return table
+
+
+def _expected(clips: int, tpr: float) -> str:
+    """Tells how many own clips a threshold lets in: n of n + 1 pass the lowest of n, whatever was asked."""
+    if clips * (1 - tpr) >= 1:
+        return f"for {tpr:.0%} of own clips"
+    return f"below all of these: expect {clips / (clips + 1):.0%} of further ones, or give more clips"
 
 
 def bench_verification_tables(result: Any) -> RenderableType:
