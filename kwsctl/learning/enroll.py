@@ -29,6 +29,7 @@ from kwsctl.learning.enrolment_trials import (
     Material,
     Trial,
     gathered,
+    knows,
     margins_of,
     tried,
 )
@@ -39,8 +40,7 @@ from kwsctl.progress import Progress, silent
 from kwsctl.types import RESERVED_LABELS
 
 AUTO = ("prototype", "head", "user_embedding")
-DEEP = "lora"
-CONTENT = 0.9  # calls expected to be heard with which nothing slower is tried
+DEEP = "sparse"
 LEAST_DEEP_CLIPS = 4
 NEARLY = 0.1  # promises of a few clips that differ less are alike
 
@@ -126,12 +126,11 @@ def enroll(
         progress(number + 1, len(names))
     # The simplest of the best: max gives the first of equals.
     best = max(trials, key=_promised)
-    little = _promised(best) < CONTENT and len(takes) >= LEAST_DEEP_CLIPS
     # A new word is one row on an encoder made for it; changing the network would take longer than all else.
-    if len(names) > 1 and little and keyword in base.labels:
+    if len(names) > 1 and len(takes) >= LEAST_DEEP_CLIPS and knows(base, keyword):
         trials.append(tried(DEEP, given, options))
         progress(len(trials), len(trials))
-        # Where little is heard, a few clips cannot tell methods apart; over many people this one is ahead.
+        # A few clips cannot tell methods apart; over many people this one is ahead.
         if _promised(trials[-1]) >= _promised(best) - NEARLY:
             best = trials[-1]
     return _enrolled(best, trials, given, options)
@@ -250,7 +249,7 @@ def _why(best: Trial, trials: Sequence[Trial], options: EnrollOptions) -> str:
         return "one clip leaves nothing to compare methods with: the simplest"
     rates = ", ".join(f"{t.method} {t.expected.rate:.0%}" for t in trials)
     if best.method == DEEP:
-        return f"the best or nearly so on clips left out, where no change of the head does well ({rates})"
+        return f"the best or nearly so on clips left out, and ahead over many people ({rates})"
     ties = sum(round(t.expected.rate, 2) == round(best.expected.rate, 2) for t in trials) > 1
     reason = "the simplest of the best" if ties else "the best"
     return f"{reason} on clips left out in turn, at equal false alarms ({rates})"

@@ -133,6 +133,11 @@ class Trial:
     expected: Promise
 
 
+def knows(base: Bundle, keyword: str) -> bool:
+    """Tells whether a network was trained to hear a keyword: those of encoders are rows that people added."""
+    return keyword in base.labels and not hasattr(base.model(), "both")
+
+
 def gathered(
     base: Bundle, keyword: str, takes: Sequence[Take], negatives: StoredNegatives, options: EnrollOptions
 ) -> Material:
@@ -146,7 +151,8 @@ def gathered(
         options: how.
 
     Returns:
-        Half of the negatives for the adapter, half to judge it.
+        Half of the negatives for the adapter, half to judge it; rearranged clips are learned from for a new
+        keyword only, and judge all.
     """
     others = [i for i, label in enumerate(negatives.labels) if label != keyword]
     fit_rows, held_rows = others[::2], others[1::2]
@@ -155,11 +161,13 @@ def gathered(
         [t.power for t in takes], [t.speech_frames for t in takes], base.n_frames, 2 * REARRANGED, draw
     )
     mixed = compress(mixed)
+    stored = negatives.features(base.n_frames, fit_rows)
+    # What a known keyword sounds like, the base knows: pieces of it as negatives would take that away.
     task = Enrolment(
         base,
         keyword,
         torch.stack([t.power for t in takes]),
-        torch.cat([negatives.features(base.n_frames, fit_rows), mixed[::2]]),
+        stored if knows(base, keyword) else torch.cat([stored, mixed[::2]]),
         options.seed,
         options.precision,
         options.memory_budget,

@@ -76,9 +76,16 @@ class Enrolment:
         return middle(self.power, self.base.n_frames)
 
     def without(self, clips: Collection[int]) -> Enrolment:
-        """Leaves some of the person's clips out."""
+        """Leaves some of the person's clips out.
+
+        Which layers are worth learning, if that is known, is not found out again: it takes most of the
+        time, and one clip of several changes it little.
+        """
         kept = [i for i in range(len(self.power)) if i not in clips]
-        return self._with(power=self.power[kept])
+        part = self._with(power=self.power[kept])
+        if "contributions" in self.__dict__:
+            part.__dict__["contributions"] = self.__dict__["contributions"]
+        return part
 
     def in_precision(self, precision: str, quantization: Quantization) -> Enrolment:
         """Lets the same be learned with other numbers."""

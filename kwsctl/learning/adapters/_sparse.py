@@ -19,7 +19,7 @@ FEWEST = 12  # pieces: with smaller ones a tuning spends its time between them
 PIECES = (1, 2, 4, 8, 12, 24, BATCH)
 
 
-def tuning(layers: Sequence[str], pieces: int = 1) -> Tuning:
+def tuning(layers: Sequence[str], pieces: int = 1, *, lean: bool = True) -> Tuning:
     """Makes the tuning of biases, the head, and the weights of some layers."""
 
     def choose(network: nn.Module) -> list[nn.Parameter]:
@@ -29,15 +29,15 @@ def tuning(layers: Sequence[str], pieces: int = 1) -> Tuning:
             if name.endswith("bias") or name == "head.weight" or name.removesuffix(".weight") in layers
         ]
 
-    return Tuning(choose, LEARNING_RATE, STAY, pieces, lean=True)
+    return Tuning(choose, LEARNING_RATE, STAY, pieces, lean=lean)
 
 
 def fitting(task: Enrolment, layers: Sequence[str]) -> Tuning:
     """Cuts batches into as few pieces as the budget allows.
 
     Args:
-        task: its budget counts; without one, batches stay whole for biases, and 256 KB are the budget for
-            more.
+        task: its budget counts; without one, batches stay whole, and the activations of more than biases are
+            kept: time is worth more than memory then.
         layers: whose weights are tuned.
 
     Returns:
@@ -46,9 +46,9 @@ def fitting(task: Enrolment, layers: Sequence[str]) -> Tuning:
     Raises:
         InputError: it does not fit, however small the pieces.
     """
-    budget = task.memory_budget if task.memory_budget is not None or not layers else BUDGET
+    budget = task.memory_budget
     if budget is None:
-        return tuning(layers)
+        return tuning(layers, lean=not layers)
     for pieces in PIECES:
         how = tuning(layers, pieces)
         needed = spent(task, how).training_bytes
@@ -76,7 +76,7 @@ def contributions(task: Enrolment) -> dict[str, float]:
         return cast("dict[str, float]", task.__dict__["contributions"])
 
     def reached(layers: Sequence[str]) -> float:
-        how = dataclasses.replace(tuning(layers), steps=PROBE_STEPS)
+        how = dataclasses.replace(tuning(layers, lean=task.memory_budget is not None), steps=PROBE_STEPS)
         return loss_of(task, tuned(task, how), "contribution")
 
     without = reached(())
