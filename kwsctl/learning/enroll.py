@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -118,6 +118,32 @@ def enroll(
         InputError: no clips, a reserved label, or a policy that the base cannot serve.
     """
     _check(base, keyword, takes, options)
+    with _one_thread():
+        return _best(base, keyword, takes, negatives, options, progress)
+
+
+@contextlib.contextmanager
+def _one_thread() -> Iterator[None]:
+    """Keeps torch to one thread: several gain little on such small batches, and wait for a core that is busy.
+
+    Beside another program on one of two cores, an enrolment by two threads took fifty times as long.
+    """
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _best(
+    base: Bundle,
+    keyword: str,
+    takes: Sequence[Take],
+    negatives: StoredNegatives,
+    options: EnrollOptions,
+    progress: Progress,
+) -> Enrolled:
     given = gathered(base, keyword, takes, negatives, options)
     names = candidates(given.task, options)
     trials = []

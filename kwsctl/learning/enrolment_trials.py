@@ -27,7 +27,7 @@ from kwsctl.learning.voice_fusion import fused
 from kwsctl.seeding import numpy_generator
 
 ADAPTERS = "kwsctl.learning.adapters"
-DEEP_PARTS = 5  # learning takes a second: many clips are left out a few at a time
+DEEP_PARTS = 3  # learning takes a second: clips are left out some at a time
 REARRANGED = 60
 REARRANGED_EASE = 8.0  # a rearranged word is met that much more rarely than other words are
 PLACES = (-24, -12, 0, 12, 24)  # frames: a device hears a word again and again while it passes
