@@ -29,8 +29,18 @@ def start(*arguments: object, home: Path) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "kwsctl", *map(str, arguments)]
     environment = os.environ | {"OMP_NUM_THREADS": "1", "KWSCTL_HOME": str(home)}
     return subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment,
+        preexec_fn=_as_in_a_terminal,
     )
+
+
+def _as_in_a_terminal() -> None:
+    """Takes back that shells let what they start in the background ignore Ctrl-C, the tests among it."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def stopped(child: subprocess.Popen[str], under_way: Callable[[], bool]) -> tuple[int, str]:
