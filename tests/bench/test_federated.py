@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import subprocess
+import sys
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from rich.console import Console
@@ -140,3 +143,14 @@ def test_attackers_are_exactly_a_fifth_and_rates_are_chosen_without_the_held_out
     torch.testing.assert_close(table, again, atol=1e-5, rtol=1e-4)
     words = fewer_words(fold, 2)
     assert words.base.labels == fold.base.labels[:2] and int(words.corpus.train.target.max()) == 1
+
+
+def test_a_peak_is_of_the_program_and_not_of_the_one_that_began_it() -> None:
+    large = np.ones(100_000_000)  # 800 MB in this process
+    told = subprocess.run(
+        [sys.executable, "-c", "from kwsctl.bench.federated_memory import _peak_mb; print(_peak_mb())"],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    assert 50 < float(told.stdout) < large.nbytes / 2**20

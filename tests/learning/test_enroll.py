@@ -174,6 +174,25 @@ def test_of_a_known_keyword_auto_also_changes_the_network(far: float) -> None:
     assert (found.method == DEEP) == nearly
 
 
+def test_pieces_of_a_known_keyword_are_not_learned_from() -> None:
+    for base, word, learned in ((keyword_model(), WORDS[0], False), (encoder(), WORD, True)):
+        given = gathered(base, word, spoken_to(word, 20, 5, base), negatives(), OPTIONS)
+        stored = sum(label != word for label in negatives().labels)
+        assert (len(given.task.negatives) > (stored + 1) // 2) == learned
+        assert len(given.rearranged)  # they judge both
+
+
+def test_enrolment_keeps_to_one_thread_and_gives_the_others_back() -> None:
+    base, before, seen = encoder(), torch.get_num_threads(), set()
+    torch.set_num_threads(2)
+    try:
+        takes = spoken_to(WORD, 20, 2, base)
+        enroll(base, WORD, takes, negatives(), OPTIONS, lambda *_, **__: seen.add(torch.get_num_threads()))
+        assert seen == {1} and torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+
+
 def test_auto_changes_no_network_for_new_words_and_few_clips() -> None:
     base, word = keyword_model(), WORDS[0]
     # A new word stays a row of the head, however little is promised.
