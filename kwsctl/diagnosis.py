@@ -44,7 +44,7 @@ EXTRAS = {
 }
 ELSEWHERE = {
     "executorch": "`kwsctl export --target executorch` and `--trainable executorch`",
-    "litert": "`kwsctl export --target litert` and `--target esphome`",
+    "litert": "`kwsctl export --target litert`",
 }
 """Extras that have an environment of their own."""
 QNN_LICENCE = (

@@ -4,6 +4,8 @@ A batch normalization that no convolution precedes (sub-spectral normalization, 
 on the HTP like any other node and computed wrongly once quantized, while ONNX Runtime on a CPU computes the
 same file rightly. As a multiplication and an addition it is right on both. A product with a constant matrix
 on the left (the cosine transform of `dscnn`) does not fit on the smallest HTPs; as a convolution it does.
+A mean over rows and frames at once (the pooling of `revbcresnet`) is destroyed in sixteen bits where the HTP
+joins it to what comes before; over both laid out as one axis it is right.
 `hazards` finds what was not rewritten.
 """
 
@@ -34,16 +36,18 @@ class Rewritten:
         batch_norms: normalizations that became a multiplication and an addition.
         identities: copies of constants that were folded.
         products: products with a constant on the left that became convolutions.
+        means: means over several axes that became means over one.
     """
 
     model: onnx.ModelProto
     batch_norms: int
     identities: int
     products: int
+    means: int
 
 
 def htp_safe(model: onnx.ModelProto) -> Rewritten:
-    """Folds constants, and replaces every batch normalization of constant statistics.
+    """Folds constants, and replaces what the HTP computes wrongly.
 
     Args:
         model: a graph of static shape.
@@ -54,7 +58,7 @@ def htp_safe(model: onnx.ModelProto) -> Rewritten:
     identities = sum(node.op_type == "Identity" for node in model.graph.node)
     folded = _folded(model)
     constants = {i.name: numpy_helper.to_array(i) for i in folded.graph.initializer}
-    nodes, added, done = [], [], {"BatchNormalization": 0, "MatMul": 0}
+    nodes, added, done = [], [], {"BatchNormalization": 0, "MatMul": 0, "ReduceMean": 0}
     for node in folded.graph.node:
         found = _rewritten(folded, node, constants)
         if found is None:
@@ -70,7 +74,7 @@ def htp_safe(model: onnx.ModelProto) -> Rewritten:
     _drop_unused(graph)
     del folded.metadata_props[:]  # the quantizer's preprocessing fails on models that have them
     onnx.checker.check_model(folded)
-    return Rewritten(folded, done["BatchNormalization"], identities, done["MatMul"])
+    return Rewritten(folded, done["BatchNormalization"], identities, done["MatMul"], done["ReduceMean"])
 
 
 def hazards(model: onnx.ModelProto) -> tuple[str, ...]:
@@ -93,6 +97,8 @@ def hazards(model: onnx.ModelProto) -> tuple[str, ...]:
             found.append(f"{name}: a copied constant keeps the bias behind it from being quantized")
         if node.op_type == "MatMul" and node.input[0] in constants:
             found.append(f"{name}: a constant matrix on the left does not fit on the smallest HTPs")
+        if node.op_type == "ReduceMean" and len(_axes(node)) > 1:
+            found.append(f"{name}: a mean over several axes at once is computed wrongly in sixteen bits")
         if node.op_type in ("STFT", "Log", "Exp"):
             found.append(
                 f"{name}: {node.op_type} loses its precision when quantized; keep it in the front end"
@@ -145,7 +151,25 @@ def _rewritten(
             return [helper.make_node("Conv", [node.input[1], kernel.name], list(node.output), node.name)], [
                 kernel
             ]
+    if node.op_type == "ReduceMean" and _axes(node) == [2, 3] and not _keeps_axes(node):
+        shape = numpy_helper.from_array(
+            np.array([0, 0, -1], np.int64), f"{node.name}_shape"
+        )  # 0 keeps an axis
+        flat = f"{node.name}_flat"
+        return [
+            helper.make_node("Reshape", [node.input[0], shape.name], [flat], f"{node.name}_reshape"),
+            helper.make_node("ReduceMean", [flat], list(node.output), node.name, axes=[2], keepdims=0),
+        ], [shape]
     return None
+
+
+def _axes(node: onnx.NodeProto) -> list[int]:
+    """Gives the axes that a node of opset 17 or earlier reduces; none if it reduces all."""
+    return next((list(a.ints) for a in node.attribute if a.name == "axes"), [])
+
+
+def _keeps_axes(node: onnx.NodeProto) -> bool:
+    return next((bool(a.i) for a in node.attribute if a.name == "keepdims"), True)
 
 
 def _scale_and_shift(

@@ -16,10 +16,7 @@ from kwsctl.export.target import TARGETS, Target
 from tests.export.exported import some, untrained, windows
 
 APART = tuple(elsewhere.EXTRAS)  # need environments of their own, which are large
-NAMES = [
-    pytest.param(n, marks=pytest.mark.converters) if n in (*APART, "esphome") else n
-    for n in registry.names(TARGETS)
-]
+NAMES = [pytest.param(n, marks=pytest.mark.converters) if n in APART else n for n in registry.names(TARGETS)]
 
 
 @pytest.mark.parametrize("name", registry.names(TARGETS))

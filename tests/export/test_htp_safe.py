@@ -41,3 +41,14 @@ def test_a_constant_matrix_on_the_left_becomes_a_convolution() -> None:
     x = windows(3)
     one, other = (run_windows(cpu_session(m), x)[0] for m in (raw, safe.model))
     np.testing.assert_allclose(one, other, atol=1e-5)
+
+
+def test_a_mean_over_rows_and_frames_becomes_one_over_both_in_a_row() -> None:
+    raw = graphs.window_graph(untrained("revbcresnet", blocks=(1, 1, 1, 1)))
+    safe = htp_safe(raw)
+    assert safe.means == 1
+    assert any("a mean over several axes" in one for one in hazards(raw))
+    assert not hazards(safe.model)
+    x = windows(3)
+    one, other = (run_windows(cpu_session(m), x)[0] for m in (raw, safe.model))
+    np.testing.assert_allclose(one, other, atol=1e-5)

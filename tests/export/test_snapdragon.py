@@ -6,12 +6,13 @@ import functools
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 
 from kwsctl.errors import DeviceError
 from kwsctl.export import graphs, htp, package
 from kwsctl.export.chips import CHIPS, chip, of_arch
-from kwsctl.export.htp_safe import htp_safe
+from kwsctl.export.htp_safe import hazards, htp_safe
 from kwsctl.export.quantization import quantized
 from kwsctl.export.running import cpu_session, run_windows
 from tests import toy_people
@@ -35,6 +36,36 @@ def test_sub_spectral_normalization_is_computed_rightly(tmp_path: Path) -> None:
     x = windows(4, seed=3)
     on_cpu, on_htp = (run_windows(s, x)[0] for s in (cpu_session(model), opened))
     assert np.abs(on_cpu - on_htp).mean() < 0.02 * on_cpu.std()
+
+
+@needs_qnn
+@pytest.mark.parametrize("arch", ["dscnn", "duet", "revbcresnet", "revtcnet", "tcresnet"])
+def test_every_other_network_is_computed_rightly_too(tmp_path: Path, arch: str) -> None:
+    small = {"blocks": (1, 1, 1, 1)} if arch == "revbcresnet" else {}
+    graph = htp_safe(graphs.window_graph(untrained(arch, **small))).model
+    assert _apart(graph, tmp_path / "model.onnx") < 0.1
+
+
+@needs_qnn
+def test_a_mean_over_rows_and_frames_at_once_is_destroyed_in_sixteen_bits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Wholly on the HTP, right on the CPU, and wrong by as much as it varies: why it is rewritten."""
+    raw = graphs.window_graph(untrained("revbcresnet", blocks=(1, 1, 1, 1)))
+    assert any("several axes" in one for one in hazards(raw))
+    assert not hazards(htp_safe(raw).model)
+    monkeypatch.setattr("kwsctl.export.htp_safe._axes", lambda _: [])  # so that it is not found
+    assert _apart(htp_safe(raw).model, tmp_path / "model.onnx") > 0.5
+
+
+def _apart(graph: onnx.ModelProto, model: Path) -> float:
+    """Gives how far the HTP is from the CPU in sixteen bits, beside how much the embedding varies."""
+    model.write_bytes(quantized(graph, list(some().feeds("features")), "w8a16").SerializeToString())
+    opened = htp.session(model, of_arch(75))
+    assert set(htp.placement(opened)) == {htp.PROVIDER}
+    x = windows(4, seed=3)
+    on_cpu, on_htp = (run_windows(s, x)[0] for s in (cpu_session(model), opened))
+    return float(np.abs(on_cpu - on_htp).mean() / on_cpu.std())
 
 
 @needs_qnn
