@@ -50,6 +50,10 @@ def federate_command(
     engine: Annotated[
         str, typer.Option(help="simulation, or flower: its apps and messages, in this process.")
     ] = "simulation",
+    workers: Annotated[
+        int | None,
+        typer.Option(help="Processes that let simulated clients learn side by side. [one for each core]"),
+    ] = None,
     config: parameters.Config = None,
     assignments: parameters.Assignments = None,
     seed: parameters.Seed = 0,
@@ -88,6 +92,8 @@ def federate_command(
             "Give a manifest with speakers; kwsctl data prepare makes one, for example of the "
             "recipe synthetic.",
         )
+    if workers is not None and engine != "simulation":
+        raise InputError(f"The engine {engine} has no workers.", "Leave --workers out.")
     folder = home_folder(home)
     if model is None and options.part != "full":
         model = parameters.shipped(parameters.ENCODER)
@@ -111,6 +117,7 @@ def federate_command(
             seed=seed,
             resume="must" if resume else "auto",
             provenance=provenance,
+            **({} if workers is None else {"workers": workers}),
             progress=progress,
         )
     records.keep(folder, "federate", result)

@@ -26,6 +26,7 @@ from kwsctl.data.voices._utterance import Engine, Speaker, Utterance
 from kwsctl.errors import ExtensionError, KwsctlError
 from kwsctl.progress import Progress, silent
 from kwsctl.seeding import numpy_generator
+from kwsctl.threads import cores
 
 _VOICES = "kwsctl.data.voices"
 _CRASHES_FORGIVEN = 3  # of one engine in one worker slot
@@ -122,16 +123,12 @@ def speak(
         # Mixed, so that the slow engines do not all come first and the time left is honest.
         numpy_generator(0, "order of speaking").shuffle(to_do)
         jobs = [(i, utterances[i], paths[i]) for i in to_do]
-        n_workers = min(workers or _cpus(), len(jobs))
+        n_workers = min(workers or cores(), len(jobs))
         for done, (i, reason) in enumerate(_in_parallel(jobs, n_workers), start=n_cached + 1):
             if reason:
                 rejected[i] = reason
             progress(done, len(utterances), rejected=len(rejected))
     return [Spoken(u, paths[i], rejected.get(i, "")) for i, u in enumerate(utterances)]
-
-
-def _cpus() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 _Job = tuple[int, Utterance, Path]

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from kwsctl.bundle import Delta
-from kwsctl.federated import privacy
+from kwsctl.federated import pool, privacy
 from kwsctl.federated.attendance import Asked
 from kwsctl.federated.heads import learn_heads
 from kwsctl.federated.lessons import Lesson, lesson
@@ -163,12 +163,7 @@ def _learn(
         return learn_heads(
             session.resident.task, starts, session.n_labels, plans, session.inputs, session.work, corrections
         )
-    return [
-        session.resident.learn(
-            starts[k], plan, session.inputs, session.work, None if corrections is None else corrections[k]
-        )
-        for k, plan in enumerate(plans)
-    ]
+    return pool.learn(session, starts, plans, corrections)
 
 
 def _attacked(session: Session, there: Sequence[Asked], deltas: Sequence[Delta], number: int) -> list[Delta]:

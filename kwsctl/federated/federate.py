@@ -12,7 +12,8 @@ from typing import Any, Literal
 from kwsctl import __version__
 from kwsctl.bundle import Bundle
 from kwsctl.data.store import ClipStore
-from kwsctl.federated import anomaly, clients, privacy, start
+from kwsctl.errors import InputError
+from kwsctl.federated import anomaly, clients, pool, privacy, start
 from kwsctl.federated.held_out import HeldOut, OwnFigures, measure, measure_own
 from kwsctl.federated.options import FederateOptions
 from kwsctl.federated.rounds import play, tight
@@ -80,6 +81,7 @@ def federate(
     seed: int = 0,
     resume: Literal["auto", "must", "never"] = "auto",
     provenance: Mapping[str, Any] | None = None,
+    workers: int | None = None,
     progress: Progress = silent,
 ) -> FederateResult:
     """Trains one model on many simulated devices; a killed run goes on and ends with the same bytes.
@@ -93,19 +95,23 @@ def federate(
         seed: of everything random.
         resume: `auto` goes on if there is a checkpoint of the same run, `must` insists, `never` starts anew.
         provenance: facts for the lineage.
+        workers: processes that let clients learn side by side, one for each core by default; the result does
+            not depend on it.
         progress: counts windows, then rounds.
 
     Returns:
         What was made, and its figures on held-out speakers.
 
     Raises:
-        InputError: options that do not go together, a spent budget of privacy, or `must` and nothing to
-            resume.
+        InputError: options that do not go together, a spent budget of privacy, no workers, or `must` and
+            nothing to resume.
     """
+    if workers is not None and workers < 1:
+        raise InputError(f"{workers} workers let nobody learn.", "Use --workers 1, or leave it out.")
     base, corpus = start.prepare(store, options, model, seed, progress)
     target = corpus.train.target.numpy()
     who = clients.populate(target, corpus.train.speakers, options.population, seed)
-    session = open_session(base, corpus, who, options, seed)
+    session = open_session(base, corpus, who, options, seed, workers=workers or pool.default_workers())
     checkpoint = out.with_suffix(".resume.safetensors")
     state = None if resume == "never" else resumed(session, checkpoint, must=resume == "must")
     begun = 0 if state is None else state.number

@@ -57,6 +57,7 @@ class Session:
         expected: clients that there are, where not all of them are known here; 0 where they are.
         secret: seed of noise on real devices, which nobody else may know; None in a simulation.
         voices: what users are told apart by, if that is what is learned.
+        workers: processes that let clients learn side by side; what they learn does not depend on it.
     """
 
     base: Bundle
@@ -77,6 +78,7 @@ class Session:
     expected: int = 0
     secret: int | None = None
     voices: Voices | None = None
+    workers: int = 1
 
     @property
     def on_embeddings(self) -> bool:
@@ -140,6 +142,7 @@ def open_session(
     options: FederateOptions,
     seed: int,
     voices: Voices | None = None,
+    workers: int = 1,
 ) -> Session:
     """Puts everything together and refuses what does not go together.
 
@@ -150,6 +153,7 @@ def open_session(
         options: how.
         seed: of everything random.
         voices: what users are told apart by, if that is what is learned.
+        workers: processes that let clients learn side by side.
 
     Returns:
         The session.
@@ -204,6 +208,7 @@ def open_session(
         up=up,
         down=down,
         voices=voices,
+        workers=workers,
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,6 +37,7 @@ from kwsctl.learning.promise import Promise
 from kwsctl.learning.stored_negatives import StoredNegatives
 from kwsctl.learning.voice_fusion import VOICE_OFFSET, VOICE_WEIGHT, fused
 from kwsctl.progress import Progress, silent
+from kwsctl.threads import one_thread
 from kwsctl.types import RESERVED_LABELS
 
 AUTO = ("prototype", "head", "user_embedding")
@@ -118,22 +119,8 @@ def enroll(
         InputError: no clips, a reserved label, or a policy that the base cannot serve.
     """
     _check(base, keyword, takes, options)
-    with _one_thread():
+    with one_thread():
         return _best(base, keyword, takes, negatives, options, progress)
-
-
-@contextlib.contextmanager
-def _one_thread() -> Iterator[None]:
-    """Keeps torch to one thread: several gain little on such small batches, and wait for a core that is busy.
-
-    Beside another program on one of two cores, an enrolment by two threads took fifty times as long.
-    """
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _best(

@@ -110,3 +110,26 @@ def test_the_engine_flower_says_what_it_needs(
         assert code == 2 and "an environment of its own" in err
     else:
         assert code == 0, err
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (("--workers", 0), "0 workers let nobody learn"),
+        (("--workers", 2, "--engine", "flower"), "no workers"),
+    ],
+)
+def test_workers_that_make_no_sense_are_refused(
+    more: tuple[object, ...],
+    said: str,
+    capsys: pytest.CaptureFixture[str],
+    data: Path,
+    base: Path,
+    tmp_path: Path,
+) -> None:
+    out = tmp_path / "f.safetensors"
+    code, _, err = run(capsys, "federate", "--data", data, "--model", base, *QUICK, "--out", out, *more)
+    assert code == 2 and not out.exists()
+    if importlib.util.find_spec("flwr") is None and "flower" in more:
+        said = "an environment of its own"
+    assert said in err
