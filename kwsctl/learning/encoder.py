@@ -7,7 +7,7 @@ only training needs, are dropped with the trainee.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, cast
 
 import numpy as np
@@ -27,6 +27,7 @@ from kwsctl.types import BACKGROUND, SILENCE, UNKNOWN
 OBJECTIVES = "kwsctl.learning.objectives"
 FIRST_SCALE, LARGEST_SCALE = 16.0, 64.0
 CLIPS_PER_WORD = 2  # in a batch
+PLACED_AT_ONCE = 512
 
 
 class Trainee(nn.Module):
@@ -67,10 +68,42 @@ class Trainee(nn.Module):
         word = fn.normalize(cast(Any, self.network).embed(x), dim=1)
         return (word, None) if self.training else word
 
+    def place(self, target: Tensor, speaker: Tensor, features: Callable[[Tensor], Tensor]) -> None:
+        """Begins the directions of words and speakers where the network, which is trained, has them.
+
+        Random ones would first pull a good network apart.
+
+        Args:
+            target: [M] index of the word of each window, -1 for none.
+            speaker: [M] index of its speaker, -1 where not known.
+            features: gives the features [B, F, T] of rows [B].
+        """
+        words = torch.zeros_like(self.words)
+        voices = torch.zeros_like(self.voices) if self.has_voice else words
+        self.eval()
+        with torch.no_grad():
+            for rows in torch.split(torch.nonzero(target >= 0)[:, 0], PLACED_AT_ONCE):
+                x = features(rows)
+                words.index_add_(0, target[rows].to(x.device), self(x))
+                known = rows[speaker[rows] >= 0]
+                if self.has_voice and len(known):
+                    voice = cast(Any, self.network).speaker(features(known))
+                    voices.index_add_(0, speaker[known].to(x.device), voice)
+            _turn(self.words, words)
+            if self.has_voice:
+                _turn(self.voices, voices)
+        self.train()
+
     def network_of(self, weights: dict[str, Tensor]) -> dict[str, Tensor]:
         """Keeps the weights of the network alone."""
         prefix = "network."
         return {k.removeprefix(prefix): v for k, v in weights.items() if k.startswith(prefix)}
+
+
+def _turn(directions: Tensor, sums: Tensor) -> None:
+    """Turns directions [N, E] to sums [N, E] of embeddings; those of which there are none stay."""
+    some = sums.norm(dim=1) > 0
+    directions[some] = fn.normalize(sums[some], dim=1)
 
 
 def judge(trainee: Trainee, objective: str, speaker: Tensor, speaker_weight: float) -> Judge:

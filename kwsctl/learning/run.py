@@ -95,6 +95,9 @@ class TrainingRun:
         self.train.update(0, progress)
         self.val.update(0)
         self.model = self._fresh_model().to(workers.device)
+        if start is not None and isinstance(self.model, Trainee):
+            who = encoder.speaker_indices(store, problem.train, problem.speakers)
+            self.model.place(self.sampler.target, who, self._as_they_are)
         if bits := bits_of(options.precision):
             quantized.quantize(self.model, bits, options.quantization, seed)
         self.judge = self._judge(store)
@@ -135,6 +138,10 @@ class TrainingRun:
             babble_share=self.options.babble_share,
         )
         return augment(power, noise, self.n_frames, self.options.augmentation, draw)
+
+    def _as_they_are(self, rows: Tensor) -> Tensor:
+        """Gives features [B, F, T] of windows [B] that nothing is varied in."""
+        return middle(self.train.batch(rows), self.n_frames).to(self.workers.device)
 
     def calibrate(self) -> None:
         """Lets a quantized network see the first batch, for the ranges that it begins with."""
@@ -241,8 +248,7 @@ class TrainingRun:
             self.options.arch, self.options.network, len(self.problem.labels), self.options.features.mel_bins
         )
         step = max(1, len(self.problem.train) // STATISTICS_WINDOWS)
-        rows = torch.arange(0, len(self.problem.train), step)
-        features = middle(self.train.batch(rows), self.n_frames)
+        features = self._as_they_are(torch.arange(0, len(self.problem.train), step))
         model.get_buffer("standardize.mean").copy_(features.mean((0, 2)))
         model.get_buffer("standardize.std").copy_(features.std((0, 2)).clamp_min(0.1))
         if self.start is not None:

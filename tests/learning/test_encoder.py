@@ -216,3 +216,38 @@ def test_every_objective_trains(store: ClipStore, tmp_path: Path, objective: str
 def test_an_objective_is_for_encoders() -> None:
     with pytest.raises(InputError, match="'triplet' is for encoders, not for the task 'wake'"):
         TrainOptions(objective="triplet", task="wake")
+
+
+def test_directions_begin_where_the_network_has_words_and_speakers(store: ClipStore) -> None:
+    network = architecture.build("duet", OPTIONS.network, 0, 40)
+    trainee = Trainee(network, 3, 2)
+    features = torch.randn(5, 40, 98, generator=torch.Generator().manual_seed(0))
+    target, speaker = torch.tensor([0, 0, 1, -1, 1]), torch.tensor([0, 1, 1, 0, -1])
+    unknown = trainee.words[2].clone()
+    trainee.place(target, speaker, lambda rows: features[rows])
+    assert trainee.training
+    network.eval()
+    word, voice = network.both(features)  # type: ignore[operator]
+    wanted = fn.normalize(torch.stack([word[:2].sum(0), word[[2, 4]].sum(0)]), dim=1)
+    torch.testing.assert_close(trainee.words[:2], wanted, atol=1e-5, rtol=1e-5)
+    assert torch.equal(trainee.words[2], unknown)  # a word without clips
+    wanted = fn.normalize(torch.stack([voice[0], voice[1:3].sum(0)]), dim=1)
+    torch.testing.assert_close(trainee.voices, wanted, atol=1e-5, rtol=1e-5)
+
+
+def test_training_that_goes_on_from_an_encoder_does_not_pull_it_apart(
+    store: ClipStore, tmp_path: Path
+) -> None:
+    """With random directions the first epoch begins at the loss of a network that knows nothing."""
+    first = train(store, tmp_path / "a.safetensors", OPTIONS)
+    start = bundle.load(first.bundle)
+    more = dataclasses.replace(OPTIONS, epochs=1, learning_rate=1e-5, warmup_epochs=0.0)
+    on, anew = (
+        train(store, tmp_path / f"{name}.safetensors", more, start=begin)
+        for name, begin in (("b", start), ("c", None))
+    )
+    told = [json.loads(made.log.read_text().splitlines()[0])["loss"] for made in (on, anew)]
+    assert told[0] < 0.6 * told[1]
+    assert json.loads(on.log.read_text().splitlines()[0])["val"] == pytest.approx(
+        json.loads(first.log.read_text().splitlines()[-1])["val"], abs=0.05
+    )
