@@ -15,7 +15,6 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
-import scipy.stats
 from numpy.typing import NDArray
 
 from kwsctl.export.adapt_options import PackageAdaptOptions, chosen, logit, without
@@ -29,7 +28,7 @@ from kwsctl.export.scores import Head, sigmoid
 from kwsctl.export.votes import Judge, Labelled, voice_of
 from kwsctl.learning.budget import far_of, share_above, threshold_for
 from kwsctl.learning.canary import RARER, CanaryFigures, objection
-from kwsctl.learning.promise import USUAL_SPREAD
+from kwsctl.learning.promise import to_expect
 from kwsctl.learning.voice_fusion import VOICE_OFFSET, VOICE_WEIGHT
 from kwsctl.personal.adapted import Adapted
 from kwsctl.progress import Progress, silent
@@ -241,8 +240,8 @@ class PackageAdaptation:
         strict = threshold_for(others, self._budget / RARER)
         return CanaryFigures(
             calls=float((own >= fair).mean()),
-            heard=float((own >= limit).mean()),
-            expected=float(scipy.stats.norm.cdf((own - strict) / USUAL_SPREAD).mean()),
+            heard=to_expect(own, limit),
+            expected=to_expect(own, strict),
             false_alarms=share_above(others, limit),
             global_task=1.0,  # no other row changes, and the backbone is frozen
             drift=0.0,

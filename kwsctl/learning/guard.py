@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import cast
 
 import numpy as np
-import scipy.stats
 from torch import Tensor, nn
 from torch.nn import functional as fn
 
@@ -21,7 +20,7 @@ from kwsctl.learning.adapters._enrolment import margins
 from kwsctl.learning.budget import share_above, threshold_for
 from kwsctl.learning.canary import RARER, CanaryFigures
 from kwsctl.learning.enrolment_trials import peaks
-from kwsctl.learning.promise import USUAL_SPREAD
+from kwsctl.learning.promise import to_expect
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,8 +72,8 @@ def figures(
     turned = 1 - float(fn.cosine_similarity(words, reference, dim=1).mean())
     return CanaryFigures(
         calls=float((own >= fair).mean()),
-        heard=float((own >= threshold).mean()),
-        expected=float(scipy.stats.norm.cdf((own - strict) / USUAL_SPREAD).mean()),
+        heard=to_expect(own, threshold),
+        expected=to_expect(own, strict),
         false_alarms=share_above(others, threshold),
         global_task=told_right(words, canary.names),
         drift=turned,

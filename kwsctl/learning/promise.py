@@ -67,3 +67,19 @@ def promise(margins: Floats, threshold: float, generator: np.random.Generator) -
     shares = generator.binomial(CALLS, rates) / CALLS
     low, high = np.quantile(shares, [0.025, 0.975])
     return Promise(float(rates.mean()), float(low), float(high), len(margins))
+
+
+def to_expect(margins: Floats, threshold: float) -> float:
+    """Gives the rate of calls to expect above a threshold, each margin for calls that spread as usual.
+
+    The share of them above it would hardly fall before all other calls are lost, where they are of clips that
+    were enrolled, or of segments that were sure.
+
+    Args:
+        margins: [K] of a person's calls.
+        threshold: of the margin.
+
+    Returns:
+        The rate.
+    """
+    return float(scipy.stats.norm.cdf((margins - threshold) / USUAL_SPREAD).mean())

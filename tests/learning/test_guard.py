@@ -34,7 +34,7 @@ def test_an_update_that_gives_nothing_is_refused() -> None:
     ("changes", "reason"),
     [
         ({"calls": 0.89}, "calls heard fall"),
-        ({"heard": 0.79}, "threshold in use fall"),
+        ({"heard": 0.78}, "threshold in use fall"),
         ({"expected": 0.88}, "calls to expect fall"),
         ({"false_alarms": 0.0071}, "other words"),
         ({"global_task": 0.8969}, "global task"),

@@ -7,7 +7,7 @@ import pytest
 import scipy.stats
 
 from kwsctl.learning import promise as promises
-from kwsctl.learning.promise import CALLS, promise
+from kwsctl.learning.promise import CALLS, promise, to_expect
 
 
 def draw(seed: int = 0) -> np.random.Generator:
@@ -61,3 +61,12 @@ def test_the_ends_are_shares_of_twenty_calls_and_the_same_draw_gives_the_same() 
     assert found == same
     for end in (found.low, found.high):
         assert end * CALLS == pytest.approx(round(end * CALLS))
+
+
+def test_calls_to_expect_fall_long_before_the_clips_at_hand_do() -> None:
+    """All three are above both thresholds; of the calls that they stand for, fewer are above the second."""
+    clips = np.array([4.0, 5.0, 4.5])
+    assert (clips > 3.5).all()
+    assert to_expect(clips, 0.0) > 0.999
+    assert 0.7 < to_expect(clips, 3.5) < 0.9
+    assert to_expect(clips, 4.5) == pytest.approx(0.5, abs=0.02)
