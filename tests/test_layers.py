@@ -13,7 +13,7 @@ import pytest
 REPOSITORY = Path(__file__).resolve().parents[1]
 LAYERS = [
     {"errors", "types"},
-    {"registry", "options", "seeding", "storage", "progress", "home", "records"},
+    {"registry", "options", "seeding", "storage", "progress", "home", "records", "threads"},
     {"audio"},
     {"data"},
     {"features"},
