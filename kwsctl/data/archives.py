@@ -180,7 +180,8 @@ def _target(name: str, folder: Path, archive: Path) -> Path:
     """Says where an entry belongs, or refuses its name."""
     parts = [part for part in PurePosixPath(name).parts if part != "."]
     wrong = (
-        name.startswith(("/", "\\"))
+        not name  # zipfile fails on it
+        or name.startswith(("/", "\\"))
         or ".." in name.replace("\\", "/").split("/")
         or re.match(r"[A-Za-z]:", name)
         or "\0" in name

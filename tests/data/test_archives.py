@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from kwsctl.data import archives
@@ -214,6 +214,7 @@ def test_a_missing_archive_is_named(tmp_path: Path) -> None:
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(at=st.integers(0, 3000), byte=st.integers(0, 255), cut=st.integers(0, 3000), zipped=st.booleans())
+@example(at=172, byte=0, cut=0, zipped=True)  # an entry without a name
 def test_damaged_archives_unpack_or_are_refused(
     at: int, byte: int, cut: int, zipped: bool, tmp_path: Path
 ) -> None:
