@@ -11,8 +11,9 @@ import torch
 from kwsctl import registry
 from kwsctl.bundle import Delta
 from kwsctl.errors import ExtensionError, InputError
-from kwsctl.learning import updating
+from kwsctl.learning import guard, updating
 from kwsctl.learning.adapt import AdaptOptions
+from kwsctl.learning.adapters._enrolment import margins
 from kwsctl.learning.canary import Tolerances
 from kwsctl.learning.enroll import enroll
 from kwsctl.learning.enrolment_trials import EnrollOptions
@@ -161,3 +162,18 @@ def test_adapting_in_a_precision_needs_something_to_compute_in_it() -> None:
     with pytest.raises(InputError, match="no precision 'w9a8g8'"):
         AdaptOptions(method="full", precision="w9a8g8")
     assert AdaptOptions(method="shift", precision="w4a8g8").precision == "w4a8g8"
+
+
+def test_a_threshold_that_leaves_less_room_costs_calls_though_every_clip_at_hand_passes_it() -> None:
+    """The clips were enrolled, or sure: the person's other calls are lost long before them."""
+    person, canary = known(), updating.canary_of(known(), gathered())
+    network = person.current.model()
+    logits = network.head(network.embed(canary.calls)).detach()  # type: ignore[operator, union-attr]
+    lowest = float(margins(person.current, person.keyword, logits).min())
+    far, near = (
+        guard.figures(canary, person.current, person.keyword, limit, person.base, person.embedded)
+        for limit in (lowest - 6.0, lowest - 0.1)
+    )
+    assert far.heard > 0.999
+    assert near.heard < far.heard - Tolerances().expected
+    assert near.calls == far.calls and near.expected == far.expected
