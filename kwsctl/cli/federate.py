@@ -52,7 +52,7 @@ def federate_command(
     ] = "simulation",
     workers: Annotated[
         int | None,
-        typer.Option(help="Processes that let simulated clients learn side by side. [one for each core]"),
+        typer.Option(help="Processes in which simulated clients train whole networks. [one for each core]"),
     ] = None,
     config: parameters.Config = None,
     assignments: parameters.Assignments = None,

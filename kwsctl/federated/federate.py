@@ -12,7 +12,6 @@ from typing import Any, Literal
 from kwsctl import __version__
 from kwsctl.bundle import Bundle
 from kwsctl.data.store import ClipStore
-from kwsctl.errors import InputError
 from kwsctl.federated import anomaly, clients, pool, privacy, start
 from kwsctl.federated.held_out import HeldOut, OwnFigures, measure, measure_own
 from kwsctl.federated.options import FederateOptions
@@ -103,15 +102,14 @@ def federate(
         What was made, and its figures on held-out speakers.
 
     Raises:
-        InputError: options that do not go together, a spent budget of privacy, no workers, or `must` and
-            nothing to resume.
+        InputError: options that do not go together, a spent budget of privacy, workers that cannot be,
+            or `must` and nothing to resume.
     """
-    if workers is not None and workers < 1:
-        raise InputError(f"{workers} workers let nobody learn.", "Use --workers 1, or leave it out.")
+    side_by_side = pool.chosen_workers(workers)
     base, corpus = start.prepare(store, options, model, seed, progress)
     target = corpus.train.target.numpy()
     who = clients.populate(target, corpus.train.speakers, options.population, seed)
-    session = open_session(base, corpus, who, options, seed, workers=workers or pool.default_workers())
+    session = open_session(base, corpus, who, options, seed, workers=side_by_side)
     checkpoint = out.with_suffix(".resume.safetensors")
     state = None if resume == "never" else resumed(session, checkpoint, must=resume == "must")
     begun = 0 if state is None else state.number

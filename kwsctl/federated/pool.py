@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import multiprocessing
 import signal
+import sys
 import warnings
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -18,7 +19,7 @@ from concurrent.futures.process import BrokenProcessPool
 import torch
 from torch import Tensor
 
-from kwsctl.errors import KwsctlError
+from kwsctl.errors import InputError, KwsctlError
 from kwsctl.federated.lessons import Lesson
 from kwsctl.federated.local import Learned
 from kwsctl.federated.session import Session
@@ -28,9 +29,28 @@ _Teach = Callable[[int], Learned]
 _teach: list[_Teach] = []  # one, in a forked process
 
 
-def default_workers() -> int:
-    """Gives how many processes there are unless said otherwise: where nothing can be forked, this one."""
-    return cores() if "fork" in multiprocessing.get_all_start_methods() else 1
+def chosen_workers(asked: int | None) -> int:
+    """Gives how many processes there are: one for each core, unless said otherwise.
+
+    Forking is safe on Linux only: macOS can fork, but its libraries then fail.
+
+    Args:
+        asked: how many; None leaves it open.
+
+    Returns:
+        The number; 1 is this process.
+
+    Raises:
+        InputError: none, or several where nothing can be forked.
+    """
+    can_fork = sys.platform == "linux"
+    if asked is None:
+        return cores() if can_fork else 1
+    if asked < 1:
+        raise InputError(f"{asked} workers let nobody learn.", "Use --workers 1, or leave it out.")
+    if asked > 1 and not can_fork:
+        raise InputError(f"{asked} workers need Linux, this is {sys.platform}.", "Leave --workers out.")
+    return asked
 
 
 def learn(

@@ -84,11 +84,11 @@ class Trainee(nn.Module):
         with torch.no_grad():
             for rows in torch.split(torch.nonzero(target >= 0)[:, 0], PLACED_AT_ONCE):
                 x = features(rows)
-                words.index_add_(0, target[rows].to(x.device), self(x))
-                known = rows[speaker[rows] >= 0]
-                if self.has_voice and len(known):
-                    voice = cast(Any, self.network).speaker(features(known))
-                    voices.index_add_(0, speaker[known].to(x.device), voice)
+                word, voice = cast(Any, self.network).both(x) if self.has_voice else (self(x), None)
+                words.index_add_(0, target[rows].to(x.device), word)
+                if voice is not None:
+                    known = speaker[rows] >= 0
+                    voices.index_add_(0, speaker[rows][known].to(x.device), voice[known.to(x.device)])
             _turn(self.words, words)
             if self.has_voice:
                 _turn(self.voices, voices)

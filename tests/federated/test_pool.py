@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import signal
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from kwsctl.federated.state import first_state
 
 from .people import options, people, session
 
-pytestmark = pytest.mark.skipif(pool.default_workers() < 2, reason="needs fork and two cores")
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="forks")
 
 WHOLE: dict[str, Any] = {"part": "full", "rounds": 2, "evaluate_every": 9}
 
@@ -94,3 +95,11 @@ def test_the_file_is_the_same_for_any_number_of_workers(tmp_path: Path) -> None:
 def test_no_workers_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"0 workers let nobody learn"):
         federate(people(), tmp_path / "f.safetensors", options(**WHOLE), workers=0)
+
+
+def test_where_nothing_can_be_forked_there_is_one_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert pool.chosen_workers(3) == 3
+    monkeypatch.setattr(sys, "platform", "darwin")
+    assert pool.chosen_workers(None) == pool.chosen_workers(1) == 1
+    with pytest.raises(InputError, match=r"2 workers need Linux, this is darwin"):
+        pool.chosen_workers(2)
