@@ -50,9 +50,10 @@ def test_clients_learn_in_other_processes_as_many_as_there_are_workers(
     plans = [
         lesson(one, there.corpus.train.target[torch.from_numpy(one.rows)], 0, 0) for one in there.clients[:6]
     ]
-    learn = there.resident.learn
+    learn, here = there.resident.learn, os.getpid()
 
     def told(*arguments: Any) -> Any:
+        assert os.getpid() == here or signal.getsignal(signal.SIGINT) == signal.SIG_IGN  # Ctrl-C is ours
         return dataclasses.replace(learn(*arguments), steps=os.getpid())
 
     monkeypatch.setattr(there.resident, "learn", told)

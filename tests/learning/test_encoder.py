@@ -238,16 +238,15 @@ def test_directions_begin_where_the_network_has_words_and_speakers(store: ClipSt
 def test_training_that_goes_on_from_an_encoder_does_not_pull_it_apart(
     store: ClipStore, tmp_path: Path
 ) -> None:
-    """With random directions the first epoch begins at the loss of a network that knows nothing."""
+    """With random directions the first epoch begins at the loss of a network that tells nothing apart."""
     first = train(store, tmp_path / "a.safetensors", OPTIONS)
     start = bundle.load(first.bundle)
     more = dataclasses.replace(OPTIONS, epochs=1, learning_rate=1e-5, warmup_epochs=0.0)
-    on, anew = (
-        train(store, tmp_path / f"{name}.safetensors", more, start=begin)
-        for name, begin in (("b", start), ("c", None))
+    on = train(store, tmp_path / "b.safetensors", more, start=start)
+    begun, ended = (
+        json.loads(made.log.read_text().splitlines()[line])["loss"] for made, line in ((on, 0), (first, -1))
     )
-    told = [json.loads(made.log.read_text().splitlines()[0])["loss"] for made in (on, anew)]
-    assert told[0] < 0.6 * told[1]
+    assert begun < 1.3 * ended
     assert json.loads(on.log.read_text().splitlines()[0])["val"] == pytest.approx(
         json.loads(first.log.read_text().splitlines()[-1])["val"], abs=0.05
     )
