@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +20,8 @@ from sklearn.linear_model import LogisticRegression
 
 from kwsctl import bundle
 from kwsctl.bench.new_words import enrolments, try_all
-from kwsctl.bench.people import People, gather
+from kwsctl.bench.people import gather
+from kwsctl.bench.trials import Trials, figures
 from kwsctl.cli.parameters import ENCODER, NEGATIVES, shipped
 from kwsctl.data.prepare import prepared
 from kwsctl.home import home
@@ -31,26 +32,50 @@ from kwsctl.learning.voice_fusion import VOICE_OFFSET, VOICE_WEIGHT
 
 WORDS = slice(3, None, 20)
 VOICE_WORDS = slice(1, None, 5)
+WEIGHTS = (8, 12, 16, 22, 30)
 
 
-def voice_weight(
-    people: People, negatives: stored_negatives.StoredNegatives, words: Sequence[str]
-) -> dict[str, float]:
+def by_weight(found: Sequence[Trials]) -> Iterator[dict[str, float]]:
+    """Tells what weights of the voice give, against wrong words by the same person and against impostors."""
+    for weight in WEIGHTS:
+        fused = [
+            Trials(
+                one.speaker,
+                {group: margin + weight * voice for group, (margin, voice) in _parts(one).items()},
+            )
+            for one in found
+        ]
+        row: dict[str, float] = {"weight": weight}
+        for others in ("wrong_same", "impostor"):
+            rates = figures(fused, "own", others)
+            row |= {f"{others}_eer": round(rates.eer, 4), f"{others}_found": round(rates.found, 4)}
+        yield row
+
+
+def regression(found: Sequence[Trials]) -> dict[str, float]:
     """Fits how much a cosine of voices tells beside the margin of the word: own calls against all others."""
-    found = try_all(people, negatives, enrolments(people, words, shots=3, wrong=100))
-
-    def pairs(group: str, fused_group: str) -> NDArray[np.float64]:
-        margin = np.concatenate([trial.scores[group] for trial in found])
-        added = np.concatenate([trial.scores[fused_group] for trial in found]) - margin
-        return np.stack([margin, added / VOICE_WEIGHT + VOICE_OFFSET], 1)
-
-    own = pairs("own", "own_fused")
-    others = [pairs("wrong_same", "wrong_fused"), pairs("impostor", "impostor_fused")]
+    parts = [_parts(one) for one in found]
+    own, *others = (
+        np.concatenate([np.stack(part[group], 1) for part in parts])
+        for group in ("own", "wrong_same", "impostor")
+    )
     points = np.concatenate([own, *others])
     is_own = np.arange(len(points)) < len(own)
     fit = LogisticRegression(class_weight="balanced").fit(points, is_own)
     (margin, voice), offset = fit.coef_[0], -fit.intercept_[0]
     return {"weight": round(voice / margin, 1), "offset": round(offset / voice, 2), "own_calls": len(own)}
+
+
+def _parts(one: Trials) -> dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]]:
+    """Takes margins and cosines of the voices apart."""
+    names = {"own": "own_fused", "wrong_same": "wrong_fused", "impostor": "impostor_fused"}
+    return {
+        group: (
+            one.scores[group],
+            (one.scores[fused_group] - one.scores[group]) / VOICE_WEIGHT + VOICE_OFFSET,
+        )
+        for group, fused_group in names.items()
+    }
 
 
 def main() -> None:
@@ -90,7 +115,10 @@ def main() -> None:
                 "enrolments": len(gains),
             }
             print(json.dumps(row), flush=True)
-    print(json.dumps(voice_weight(people, negatives, sorted(set(people.words))[VOICE_WORDS])))
+    words = sorted(set(people.words))[VOICE_WORDS]
+    found = try_all(people, negatives, enrolments(people, words, shots=3, wrong=100))
+    for line in (regression(found), *by_weight(found)):
+        print(json.dumps(line), flush=True)
 
 
 if __name__ == "__main__":

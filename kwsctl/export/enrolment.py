@@ -25,6 +25,7 @@ from kwsctl.export.runtime import Runtime
 from kwsctl.export.scores import Head, sigmoid
 from kwsctl.export.takes import VARIATIONS, Take, passing, rearranged
 from kwsctl.learning.budget import far_of, share_above, threshold_for
+from kwsctl.learning.piece_orders import REARRANGED, REARRANGED_EASE
 from kwsctl.learning.promise import Promise, promise
 from kwsctl.learning.voice_fusion import VOICE_OFFSET, VOICE_WEIGHT, fused
 from kwsctl.progress import Progress, silent
@@ -32,8 +33,7 @@ from kwsctl.storage import sha256_of
 from kwsctl.types import RESERVED_LABELS
 
 Floats = NDArray[np.float32]
-REARRANGED, REARRANGED_EASE = 60, 8.0  # as in learning/enrolment_trials.py, which needs torch
-PLACES = (-24, -12, 0, 12, 24)
+PLACES = (-24, -12, 0, 12, 24)  # as in learning/enrolment_trials.py, which needs torch
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from kwsctl.audio import files, vad
 from kwsctl.audio.clip_faults import fault
 from kwsctl.errors import KwsctlError
 from kwsctl.export.runtime import Runtime
+from kwsctl.learning.piece_orders import piece_orders
 from kwsctl.storage import sha256_of
 from kwsctl.types import POWER_FLOOR
 
@@ -23,7 +24,6 @@ Floats = NDArray[np.float32]
 MARGIN_FRAMES = 8
 VARIATIONS = ((-8, 0.0), (-4, 4.0), (-2, -4.0), (2, 4.0), (4, -4.0), (8, 0.0))
 """Frames that a clip is shifted by, and dB that it is made louder by."""
-PIECES, SHORTEST_FRAMES = (3, 4, 5), 5
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,9 +92,7 @@ def read(paths: Sequence[Path], runtime: Runtime) -> tuple[list[Take], dict[str,
 
 
 def rearranged(takes: Sequence[Take], count: int, draw: np.random.Generator) -> Floats:
-    """Cuts the speech of clips into pieces and puts them together in another order.
-
-    After Kim et al. 2019, arXiv 1910.05171, section 3.2.
+    """Cuts the speech of clips into pieces and puts them together in another order (`piece_orders`).
 
     Args:
         takes: the clips.
@@ -104,23 +102,11 @@ def rearranged(takes: Sequence[Take], count: int, draw: np.random.Generator) -> 
     Returns:
         [N, F, T] features in which the same voice does not say the word.
     """
+    loudness_db = [10 * np.log10(np.exp(take.wide).sum(0)) for take in takes]
     made = []
-    for _ in range(count):
-        take = takes[int(draw.integers(len(takes)))]
-        wide, (first, last) = take.wide, take.speech_frames
-        pieces = min(int(draw.choice(PIECES)), (last - first) // SHORTEST_FRAMES)
-        if pieces < 2:  # one piece has no other order
-            pieces, first, last = 2, 0, wide.shape[1]
-        even = np.linspace(first, last, pieces + 1)
-        sway = (last - first) / pieces / 4
-        even[1:-1] += draw.uniform(-sway, sway, pieces - 1)
-        cuts = even.round().astype(int)
-        order = draw.permutation(pieces)
-        if (np.diff(order) == 1).all():
-            order = order[::-1]
-        mixed = np.concatenate([wide[:, cuts[i] : cuts[i + 1]] for i in order], axis=1)
-        whole = np.concatenate([wide[:, :first], mixed, wide[:, last:]], axis=1)
-        made.append(whole[:, MARGIN_FRAMES : whole.shape[1] - MARGIN_FRAMES])
+    for which, spans in piece_orders(loudness_db, [t.speech_frames for t in takes], count, draw):
+        mixed = np.concatenate([takes[which].wide[:, a:b] for a, b in spans], axis=1)
+        made.append(mixed[:, MARGIN_FRAMES : mixed.shape[1] - MARGIN_FRAMES])
     return np.stack(made)
 
 

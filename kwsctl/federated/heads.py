@@ -1,8 +1,8 @@
 """Trains the heads of many clients at once, on cached embeddings.
 
 A linear head needs no autograd: its gradient is a product of two matrices, and those of many clients are one
-batched product. The steps are those of `kwsctl.federated.local`, to float tolerance; convolutions gain
-nothing from this, because weights that differ by client make them grouped.
+batched product. The steps are those of `kwsctl.federated.local`, to float tolerance. Convolutions gain less,
+because weights that differ by client make them grouped (benchmarks/federated_device.py).
 """
 
 from __future__ import annotations

@@ -19,6 +19,7 @@ from kwsctl.features.logmel import POWER_FLOOR, compress
 from kwsctl.learning.adapters._enrolment import BATCH, Enrolment, direction, embed, margins
 from kwsctl.learning.budget import far_of, threshold_for
 from kwsctl.learning.enrolment_clips import Take
+from kwsctl.learning.piece_orders import REARRANGED, REARRANGED_EASE
 from kwsctl.learning.precision import FULL, Quantization, bits_of
 from kwsctl.learning.promise import Promise, promise
 from kwsctl.learning.rearranging import rearranged
@@ -28,8 +29,6 @@ from kwsctl.seeding import numpy_generator
 
 ADAPTERS = "kwsctl.learning.adapters"
 DEEP_PARTS = 3  # learning takes a second: clips are left out some at a time
-REARRANGED = 60
-REARRANGED_EASE = 8.0  # a rearranged word is met that much more rarely than other words are
 PLACES = (-24, -12, 0, 12, 24)  # frames: a device hears a word again and again while it passes
 Policy = Literal["biased", "only"]
 

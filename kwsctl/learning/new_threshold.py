@@ -14,8 +14,9 @@ from kwsctl.features.augmentation import middle
 from kwsctl.learning.adapters._enrolment import embed, margins
 from kwsctl.learning.budget import share_above, threshold_for
 from kwsctl.learning.canary import RARER
-from kwsctl.learning.enrolment_trials import REARRANGED_EASE, passing, peaks, voice_of
+from kwsctl.learning.enrolment_trials import passing, peaks, voice_of
 from kwsctl.learning.known import Gathered, Known
+from kwsctl.learning.piece_orders import REARRANGED_EASE
 from kwsctl.learning.surroundings import in_room
 from kwsctl.learning.voice_fusion import fused
 from kwsctl.seeding import torch_generator

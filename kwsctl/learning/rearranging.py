@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-PIECES = (3, 4, 5)
-SHORTEST_FRAMES = 5
+from kwsctl.learning.piece_orders import piece_orders
+from kwsctl.types import POWER_FLOOR
 
 
 def rearranged(
@@ -21,8 +21,8 @@ def rearranged(
 ) -> Tensor:
     """Cuts the speech of clips into pieces and puts them together in another order.
 
-    After Kim et al. 2019, arXiv 1910.05171, section 3.2, who set thresholds with it where nobody else has
-    recorded the keyword.
+    Thresholds are set with it where nobody else has recorded the keyword (Kim et al. 2019, arXiv 1910.05171,
+    section 3.2).
 
     Args:
         power: [F, T'] mel power of each clip.
@@ -34,22 +34,10 @@ def rearranged(
     Returns:
         [N, F, T] mel power with the speech in the middle.
     """
+    loudness_db = [10 * torch.log10(clip.sum(0) + POWER_FLOOR).numpy() for clip in power]
     made: list[Tensor] = []
-    while len(made) < count:
-        which = int(draw.integers(len(power)))
-        first, last = speech[which]
-        whole = power[which]
-        n_pieces = min(int(draw.choice(PIECES)), (last - first) // SHORTEST_FRAMES)
-        if n_pieces < 2:  # one piece has no other order
-            n_pieces, first, last = 2, 0, whole.shape[1]
-        even = np.linspace(first, last, n_pieces + 1)
-        sway = (last - first) / n_pieces / 4
-        cuts = [first, *(round(c + draw.uniform(-sway, sway)) for c in even[1:-1]), last]
-        order = draw.permutation(n_pieces)
-        if (np.diff(order) == 1).all():
-            order = order[::-1]
-        pieces = [whole[:, cuts[i] : cuts[i + 1]] for i in order]
-        shuffled = torch.cat([whole[:, :first], *pieces, whole[:, last:]], 1)
-        start = (shuffled.shape[1] - n_frames) // 2
-        made.append(shuffled[:, start : start + n_frames])
+    for which, spans in piece_orders(loudness_db, speech, count, draw):
+        mixed = torch.cat([power[which][:, a:b] for a, b in spans], 1)
+        start = (mixed.shape[1] - n_frames) // 2
+        made.append(mixed[:, start : start + n_frames])
     return torch.stack(made)

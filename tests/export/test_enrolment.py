@@ -49,10 +49,6 @@ def share_heard(found: Enrolled, word: str, speaker: int) -> float:
 
 def test_constants_are_those_of_enrolment_on_a_bundle() -> None:
     assert enrolment.PLACES == enrolment_trials.PLACES
-    assert (enrolment.REARRANGED, enrolment.REARRANGED_EASE) == (
-        enrolment_trials.REARRANGED,
-        enrolment_trials.REARRANGED_EASE,
-    )
     known = {f.name: f.default for f in dataclasses.fields(enrolment_trials.EnrollOptions)}
     for field in dataclasses.fields(PackageEnrollOptions):
         assert known[field.name] == field.default

@@ -12,10 +12,10 @@ import torch
 
 from kwsctl.bundle import Bundle
 from kwsctl.errors import ExtensionError, InputError
-from kwsctl.learning import enrolment_trials
 from kwsctl.learning.adapters._enrolment import margins
 from kwsctl.learning.enroll import AUTO, DEEP, NEARLY, Enrolled, EnrollOptions, as_facts, enroll
 from kwsctl.learning.enrolment_trials import PLACES, gathered, passing
+from kwsctl.learning.piece_orders import REARRANGED
 from kwsctl.learning.voice_fusion import VOICE_OFFSET, VOICE_WEIGHT
 from tests.toy_people import NEW_WORDS, WORDS, encoder, keyword_model, negatives, spoken_to, wake_model
 
@@ -80,7 +80,7 @@ def test_what_learns_and_what_judges_are_apart() -> None:
     learned_from = {row.numpy().tobytes() for row in material.task.negatives}
     assert not learned_from & {row.numpy().tobytes() for row in material.held_out}
     assert not learned_from & {row.numpy().tobytes() for row in material.rearranged}
-    assert len(material.task.negatives) == 96 + enrolment_trials.REARRANGED
+    assert len(material.task.negatives) == 96 + REARRANGED
     assert len(material.own_voices) == 3 and len(material.voices) == 96
 
 

@@ -69,3 +69,19 @@ def test_longer_clips_are_cut_around_their_middle() -> None:
     assert found.shape == (5, 4, FRAMES)
     for one in found:
         assert sorted(one[0].tolist()) == list(range(8, 108))
+
+
+def test_the_loud_pieces_change_their_order_not_just_a_quiet_one() -> None:
+    # A closure of 15 frames between two syllables: moving it alone leaves the word what it is.
+    loud = clip().clone()
+    loud[:, 45:60] *= 1e-4
+    for one in made([loud], [(20, 80)], FRAMES, 60):
+        kept = one[0][one[0] >= 1].tolist()
+        assert kept != sorted(kept)
+
+
+def test_a_word_of_one_loud_piece_is_rearranged_all_the_same() -> None:
+    vowel = clip() * 1e-4
+    vowel[:, 20:30] = clip()[:, 20:30]
+    found = made([vowel], [(20, 80)], FRAMES, 10)
+    assert all(not torch.equal(one, vowel) for one in found)
