@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-# Logistic regression of own calls against wrong words and impostors gives 22, which refuses impostors a little
-# better and loses more own calls beside wrong words: benchmarks/enrolment_constants.py prints both.
+# Logistic regression of own calls against wrong words and impostors gives 22, which refuses impostors better
+# and loses more own calls beside wrong words: benchmarks/enrolment_constants.py prints both.
 VOICE_WEIGHT = 16.0
 VOICE_OFFSET = 0.5  # only moves all margins; the threshold moves with it
 
