@@ -141,7 +141,7 @@ def _devices(found: Measured) -> Iterator[Claim]:
     yield Claim(
         "It fits on a device, stays personal and hears the same",
         f"{size(found.exported['size_bytes'])}, {found.exported['precision']}; "
-        f"{percent(kept)} {alike} on {form}, n = {parity['n']}; on Monday the package "
+        f"{alike} {percent(kept)} on {form}, n = {parity['n']}; on Monday the package "
         f"hears {packed.detected} of {packed.calls} calls (before export {own.detected}), "
         f"{packed.false} other events",
         kept >= 0.98 and packed.detected >= own.detected - 1 and packed.false <= own.false + 1,
