@@ -13,9 +13,7 @@ from numpy.typing import NDArray
 
 PIECES = (3, 4, 5)
 SHORTEST_FRAMES = 5
-LOUD_DB = (
-    15.0  # below the loudest piece; quieter ones are closures and breath, which may move in the word itself
-)
+LOUD_DB = 15.0  # below the loudest piece; quieter ones are closures and breath
 MOST_TRIES = 50
 REARRANGED = 60  # that many judge an enrolment
 REARRANGED_EASE = 7.0  # a rearranged word is met that much more rarely than other words are

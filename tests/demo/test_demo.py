@@ -163,11 +163,11 @@ def test_claims_that_are_borne_out_are_met_and_others_say_where_to_look() -> Non
             "It fits on a device, stays personal and hears the same",
         ),
         (
-            {"exported": of_an_encoder(cosine=0.97)},
+            {"exported": of_an_encoder(cosine=0.99)},
             "It fits on a device, stays personal and hears the same",
         ),
         (
-            {"exported": of_an_encoder(voice_cosine=0.97)},
+            {"exported": of_an_encoder(voice_cosine=0.99)},
             "It fits on a device, stays personal and hears the same",
         ),
     ],

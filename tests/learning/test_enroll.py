@@ -13,8 +13,9 @@ import torch
 from kwsctl.bundle import Bundle
 from kwsctl.errors import ExtensionError, InputError
 from kwsctl.learning.adapters._enrolment import margins
+from kwsctl.learning.budget import threshold_for
 from kwsctl.learning.enroll import AUTO, DEEP, NEARLY, Enrolled, EnrollOptions, as_facts, enroll
-from kwsctl.learning.enrolment_trials import PLACES, gathered, passing
+from kwsctl.learning.enrolment_trials import PLACES, gathered, passing, peaks, tried
 from kwsctl.learning.piece_orders import REARRANGED
 from kwsctl.learning.voice_fusion import VOICE_OFFSET, VOICE_WEIGHT
 from tests.toy_people import NEW_WORDS, WORDS, encoder, keyword_model, negatives, spoken_to, wake_model
@@ -82,6 +83,19 @@ def test_what_learns_and_what_judges_are_apart() -> None:
     assert not learned_from & {row.numpy().tobytes() for row in material.rearranged}
     assert len(material.task.negatives) == 96 + REARRANGED
     assert len(material.own_voices) == 3 and len(material.voices) == 96
+
+
+def test_rearranged_clips_raise_a_threshold_that_other_words_would_set_too_low() -> None:
+    base = encoder()
+    material = gathered(base, WORD, spoken_to(WORD, 20, 3, base), negatives(), OPTIONS)
+    found = tried("prototype", material, OPTIONS)
+    personal = base.with_delta(found.delta)
+    stored, mixed = (
+        peaks(personal, personal.model(), WORD, embeddings)
+        for embeddings in (material.held_out_embeddings, material.rearranged_embeddings)
+    )
+    assert threshold_for(stored, OPTIONS.budget) < found.threshold
+    assert found.threshold == threshold_for(mixed, 7 * OPTIONS.budget)
 
 
 def test_words_pass_through_the_window_with_silence_around_them() -> None:
