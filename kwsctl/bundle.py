@@ -291,7 +291,7 @@ def _product(name: str, up: Tensor, down: Tensor | None, weight: Tensor | None) 
         raise BundleError(
             f"The matrices that change {name!r} have the shapes {tuple(up.shape)} and {tuple(down.shape)}."
         )
-    product = up @ down
+    product = up.float() @ down.float()
     if weight is None or weight.shape[:1] != product.shape[:1] or weight.numel() != product.numel():
         return product
     return product.view(weight.shape)

@@ -18,7 +18,7 @@ from kwsctl.evaluation import metrics
 from kwsctl.learning.adapters._enrolment import Enrolment, embed, margins
 from kwsctl.learning.enroll import enroll
 from kwsctl.learning.enrolment_cost import cost_of
-from kwsctl.learning.enrolment_trials import ADAPTERS, EnrollOptions
+from kwsctl.learning.enrolment_trials import ADAPTERS, EnrollOptions, in_both_rooms
 from kwsctl.learning.stored_negatives import StoredNegatives
 
 FAR = 0.01
@@ -52,17 +52,17 @@ def cases_of(
     for shots in options.shots:
         if shots > len(given):
             continue
+        power = torch.stack([people.takes[i].power for i in given[:shots]])
         task = Enrolment(
             people.base,
             word,
-            torch.stack([people.takes[i].power for i in given[:shots]]),
-            features,
+            power,
+            torch.cat(in_both_rooms(features, power, options.seed)),
             options.seed,
             memory_budget=options.memory_budget,
         )
         if first is not None:
-            for name in ("network", "negative_embeddings"):
-                task.__dict__[name] = getattr(first, name)
+            task.__dict__["network"] = first.network
         first = first or task
         deep = shots == options.deep_shots and rank < options.deep_keywords
         for method in (*options.methods, *(options.deep_methods if deep else ())):

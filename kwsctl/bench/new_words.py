@@ -19,8 +19,8 @@ from kwsctl import registry
 from kwsctl.bench.people import People, too_few_clips
 from kwsctl.bench.trials import Figures, Trials, figures
 from kwsctl.errors import InputError
-from kwsctl.learning.adapters._enrolment import Enrolment, direction, margins
-from kwsctl.learning.enrolment_trials import ADAPTERS, voice_of
+from kwsctl.learning.adapters._enrolment import Enrolment, direction, embed, margins
+from kwsctl.learning.enrolment_trials import ADAPTERS, in_both_rooms, voice_of
 from kwsctl.learning.stored_negatives import StoredNegatives
 from kwsctl.learning.voice_fusion import fused
 from kwsctl.progress import Progress, silent
@@ -173,15 +173,15 @@ def try_all(
     """
     voices = voice_of(people.base.model(), people.features)
     fixed = negatives.features(people.base.n_frames)
+    network = people.base.model().requires_grad_(False)
+    embedded = embed(network, fixed)
     trials = []
-    first: Enrolment | None = None
     for number, rows in enumerate(chosen):
         power = torch.stack([people.takes[i].power for i in rows.enrolled])
-        task = Enrolment(people.base, rows.word, power, fixed, seed)
-        if first is not None:
-            for name in ("network", "negative_embeddings"):
-                task.__dict__[name] = getattr(first, name)
-        first = first or task
+        _, *in_room = heard = in_both_rooms(fixed, power, seed)
+        task = Enrolment(people.base, rows.word, power, torch.cat(heard), seed)
+        task.__dict__["network"] = network
+        task.__dict__["negative_embeddings"] = torch.cat([embedded, *(embed(network, f) for f in in_room)])
         trials.append(_try(task, people, voices, rows, method))
         progress(number + 1, len(chosen))
     return trials

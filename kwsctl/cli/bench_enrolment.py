@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from kwsctl.cli import console, parameters
-from kwsctl.cli.bench_data import ONE_SITTING, Data, Encoder, people_and_negatives
+from kwsctl.cli.bench_data import ONE_SITTING, Data, Encoder, Noise, people_and_negatives
 from kwsctl.home import home as home_folder
 
 
@@ -55,6 +55,7 @@ def new_words_command(
     shots: Annotated[int, typer.Option(help="Clips to enrol.")] = 3,
     method: Annotated[str, typer.Option(help="A file in learning/adapters/ that changes the head.")] = "head",
     word: Annotated[list[str] | None, typer.Option(help="Only these; repeatable.")] = None,
+    snr_db: Noise = None,
     seed: parameters.Seed = 0,
     home: parameters.Home = None,
     json: parameters.Json = False,
@@ -66,7 +67,7 @@ def new_words_command(
     from kwsctl.bench.new_words import new_words
     from kwsctl.report.bench_tables import new_words_table
 
-    people, negatives = people_and_negatives(data, model, home_folder(home))
+    people, negatives = people_and_negatives(data, model, home_folder(home), snr_db=snr_db, seed=seed)
     with console.progress_bar("Enrolling") as progress:
         found = new_words(
             people,
@@ -86,6 +87,7 @@ def promises_command(
     model: Encoder = None,
     shots: Annotated[int, typer.Option(help="Clips to enrol; the others are the test.")] = 5,
     every: Annotated[int, typer.Option(help="Take every so many of the words.")] = 4,
+    snr_db: Noise = None,
     config: parameters.Config = None,
     assignments: parameters.Assignments = None,
     seed: parameters.Seed = 0,
@@ -102,7 +104,7 @@ def promises_command(
     from kwsctl.report.bench_tables import promises_table
 
     options = resolve(EnrollOptions, file=config, assignments=assignments or (), flags={"seed": seed})
-    people, negatives = people_and_negatives(data, model, home_folder(home))
+    people, negatives = people_and_negatives(data, model, home_folder(home), snr_db=snr_db, seed=seed)
     words = sorted(set(people.words))[:: max(1, every)]
     with console.progress_bar("Enrolling") as progress:
         found = promises(people, negatives, words=words, shots=shots, options=options, progress=progress)

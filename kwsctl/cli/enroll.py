@@ -219,7 +219,8 @@ def _enroll(
     if cost:
         spent = costs.of_enrolment(current, word, takes, negatives, options, as_json=as_json)
     with console.progress_bar("Enrolling") as progress:
-        enrolled = enroll(current, word, takes, negatives, options, progress)
+        taught = set(current.labels) - set(base.labels)
+        enrolled = enroll(current, word, takes, negatives, options, progress, taught=taught)
     profile = added(
         before,
         enrolled,

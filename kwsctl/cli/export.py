@@ -117,12 +117,14 @@ def export_command(
         from kwsctl.export.heard import of_person
         from kwsctl.export.moving import exported_bundle, part_of
         from kwsctl.personal import profile as profiles
+        from kwsctl.personal.enrolment import as_log
 
         key = secrets.resolve_key(passphrase, key_file)
         profile = profiles.load(folder, user, key)
         base, named = _base_of(profile.base, model)
         bundle, part = exported_bundle(profile, base), part_of(profile, base)
-        enrolled = of_person(user, profile.replay, bundle.n_frames)
+        replay = {name: as_log(clips) for name, clips in profile.replay.items()}
+        enrolled = of_person(user, replay, bundle.n_frames)
     console.note(f"Model: {named}")
     material = dataclasses.replace(_material(bundle, data, split, folder, options), enrolled=enrolled)
     with console.progress_bar("Exporting") as progress:

@@ -24,8 +24,8 @@ from kwsctl.export.rows import Material, direction, prototype, stepped
 from kwsctl.export.runtime import Runtime
 from kwsctl.export.scores import Head, sigmoid
 from kwsctl.export.takes import VARIATIONS, Take, passing, rearranged
-from kwsctl.learning.budget import far_of, share_above, threshold_for
-from kwsctl.learning.piece_orders import REARRANGED, REARRANGED_EASE
+from kwsctl.learning.budget import far_of, limit_of_rearranged, share_above, threshold_for
+from kwsctl.learning.piece_orders import REARRANGED
 from kwsctl.learning.promise import Promise, promise
 from kwsctl.learning.voice_fusion import VOICE_OFFSET, VOICE_WEIGHT, fused
 from kwsctl.progress import Progress, silent
@@ -152,22 +152,24 @@ def _gathered(
 ) -> Material:
     outputs = runtime.outputs(np.stack([view for take in takes for view in take.varied()]))
     clips = outputs[0].reshape(len(takes), 1 + len(VARIATIONS), -1)
-    draw = np.random.default_rng(options.seed)
-    mixed = rearranged(takes, 2 * REARRANGED, draw)
-    fit_mixed = runtime.outputs(mixed[::2])[0]
-    held_mixed = runtime.outputs(passing(mixed[1::2], PLACES))[0].reshape(len(PLACES), REARRANGED, -1)
     fit = others.fit[[label != keyword for label in others.fit_labels]]
+    mixed = rearranged(takes, 2 * REARRANGED, np.random.default_rng(options.seed))
+    held_mixed = runtime.outputs(passing(mixed[1::2], PLACES))[0].reshape(len(PLACES), REARRANGED, -1)
+    is_known = keyword in runtime.head().labels and not runtime.package.manifest.voice_size
+    if not is_known:  # as in learning/enrolment_trials.py
+        fit = np.concatenate([fit, runtime.outputs(mixed[::2])[0]])
     kept = [label != keyword for label in others.held_out_labels]
     voices = outputs[1].reshape(len(takes), 1 + len(VARIATIONS), -1)[:, 0] if len(outputs) > 1 else None
     return Material(
         head,
         keyword,
         clips,
-        np.concatenate([fit, fit_mixed]),
+        fit,
         others.held_out[:, kept],
         held_mixed,
         voices,
         others.voices[kept] if len(others.voices) else others.voices,
+        is_known,
     )
 
 
@@ -201,7 +203,7 @@ def _tried(runtime: Runtime, method: str, given: Material, options: PackageEnrol
         left_out = fused(left_out, np.array(own))
     threshold = max(
         threshold_for(negatives, options.budget),
-        threshold_for(mixed, min(1.0, REARRANGED_EASE * options.budget)),
+        limit_of_rearranged(mixed, options.budget, is_known=given.is_known),
     )
     expected = promise(left_out, threshold, np.random.default_rng(options.seed))
     return _Trial(method, head, threshold, negatives, expected)

@@ -30,6 +30,7 @@ class Material:
         negatives: [N, E] that are not the word, to learn from.
         held_out: [P, M, E] other words on their way through the window, to judge by.
         mixed: [P, R, E] the person's speech in another order, likewise.
+        is_known: whether the network was trained to hear the keyword.
         voices: [K, S] of the clips; None without a speaker embedding.
         other_voices: [M, S] of the held-out words.
     """
@@ -42,6 +43,7 @@ class Material:
     mixed: Floats = field(repr=False)
     voices: Floats | None = field(repr=False)
     other_voices: Floats = field(repr=False)
+    is_known: bool = False
 
 
 def prototype(given: Material, clips: Floats) -> Head:

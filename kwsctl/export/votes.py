@@ -105,7 +105,7 @@ class Judge:
             return "abstain", "windows around it disagree"
         if cosine is not None and cosine < self._needed:
             return "abstain", "another voice"
-        if cosine is not None and above + VOICE_WEIGHT * (cosine - self._needed) < limits.joint:
+        if cosine is not None and above + VOICE_WEIGHT * (cosine - USUAL_OWN) < limits.joint:
             return "abstain", "keyword and voice are both doubtful"
         varied = self.head.margins(embeddings[1:], self.keyword) + shift - self.threshold
         if float((varied >= limits.high).mean()) < limits.consistent:

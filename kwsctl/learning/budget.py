@@ -9,6 +9,8 @@ Floats = NDArray[np.float64]
 
 WORDS_PER_HOUR = 9_000  # of running speech without a pause, 150 a minute
 TAIL_SHARE = 0.1
+EASE = 7.0  # a rearranged word is met that much more rarely than other words are
+KNOWN_EASE = 50.0  # what a network was trained to hear, it tells from what else a person says
 ENOUGH_ABOVE = 5  # negatives above a threshold that make their share a measurement
 
 
@@ -41,6 +43,23 @@ def threshold_for(margins: Floats, far: float) -> float:
         return float(np.quantile(margins, 1 - far))
     start, excess = _tail(margins)
     return start + excess * float(np.log(TAIL_SHARE / far))
+
+
+def limit_of_rearranged(margins: Floats, budget: float, *, is_known: bool) -> float:
+    """Finds the margin that rearranged clips of the person ask for.
+
+    They are more like the keyword than most of what the person says, so more of them may pass.
+
+    Args:
+        margins: [R] of rearranged clips.
+        budget: share of other words that may be taken for the keyword.
+        is_known: whether the network was trained to hear the keyword, not taught by a few clips.
+
+    Returns:
+        The margin; minus infinity where all of them may pass.
+    """
+    allowed = (KNOWN_EASE if is_known else EASE) * budget
+    return threshold_for(margins, allowed) if allowed < 1 else -np.inf
 
 
 def share_above(margins: Floats, threshold: float) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, cast
 
@@ -17,15 +17,16 @@ from kwsctl.bundle import Bundle, Delta
 from kwsctl.errors import InputError
 from kwsctl.features.logmel import POWER_FLOOR, compress
 from kwsctl.learning.adapters._enrolment import BATCH, Enrolment, direction, embed, margins
-from kwsctl.learning.budget import far_of, threshold_for
+from kwsctl.learning.budget import far_of, limit_of_rearranged, threshold_for
 from kwsctl.learning.enrolment_clips import Take
-from kwsctl.learning.piece_orders import REARRANGED, REARRANGED_EASE
+from kwsctl.learning.piece_orders import REARRANGED
 from kwsctl.learning.precision import FULL, Quantization, bits_of
 from kwsctl.learning.promise import Promise, promise
 from kwsctl.learning.rearranging import rearranged
 from kwsctl.learning.stored_negatives import StoredNegatives
+from kwsctl.learning.surroundings import as_beside, beside
 from kwsctl.learning.voice_fusion import fused
-from kwsctl.seeding import numpy_generator
+from kwsctl.seeding import numpy_generator, torch_generator
 
 ADAPTERS = "kwsctl.learning.adapters"
 DEEP_PARTS = 3  # learning takes a second: clips are left out some at a time
@@ -85,24 +86,27 @@ class Material:
 
     Attributes:
         task: what the adapter is given; its negatives are half of the stored ones, and rearranged clips.
-        held_out: [N, F, T] features of the other half.
+        held_out: [N, F, T] features of the other half: as they are and, if the clips were recorded in a room
+            that can be heard, in that room.
         rearranged: [R, F, T] rearranged clips that no adapter was given.
-        voices: [N] cosines of the voices of the held-out negatives to the person's; None without voices.
+        is_known: whether the base was trained to hear the keyword.
+        voices: [N] cosines to the person's of the voices of each of `held_out`; None without voices.
         voice: [S] the person's voice.
         own_voices: [K] cosines of each clip's voice to the mean of the others.
     """
 
     task: Enrolment
-    held_out: Tensor
+    held_out: Sequence[Tensor]
     rearranged: Tensor
-    voices: NDArray[np.float64] | None
+    is_known: bool
+    voices: Sequence[NDArray[np.float64]] | None
     voice: Tensor | None
     own_voices: NDArray[np.float64] | None
 
     @functools.cached_property
-    def held_out_embeddings(self) -> Tensor:
-        """[P N, E] embeddings by the base of the held-out negatives as they pass."""
-        return embed(self.task.network, passing(self.held_out))
+    def held_out_embeddings(self) -> Sequence[Tensor]:
+        """[P N, E] embeddings by the base of each of the held-out negatives as they pass."""
+        return [embed(self.task.network, passing(features)) for features in self.held_out]
 
     @functools.cached_property
     def rearranged_embeddings(self) -> Tensor:
@@ -120,7 +124,7 @@ class Trial:
         threshold: margin for the budget.
         left_out: [K] margins of the clips, each by a model without it (and others, where learning is slow);
             empty for a single clip.
-        negatives: [N] margins of the held-out stored negatives.
+        negatives: [N] margins of the held-out stored negatives, of those in two rooms the higher one.
         expected: what the person may expect.
     """
 
@@ -132,13 +136,27 @@ class Trial:
     expected: Promise
 
 
-def knows(base: Bundle, keyword: str) -> bool:
-    """Tells whether a network was trained to hear a keyword: those of encoders are rows that people added."""
-    return keyword in base.labels and not hasattr(base.model(), "both")
+def knows(base: Bundle, keyword: str, taught: Collection[str] = ()) -> bool:
+    """Tells whether a network was trained to hear a keyword: those of encoders are rows that people added.
+
+    Args:
+        base: the bundle.
+        keyword: a label of it, or a new word.
+        taught: labels that enrolment added.
+
+    Returns:
+        Whether it was.
+    """
+    return keyword in base.labels and keyword not in taught and not hasattr(base.model(), "both")
 
 
 def gathered(
-    base: Bundle, keyword: str, takes: Sequence[Take], negatives: StoredNegatives, options: EnrollOptions
+    base: Bundle,
+    keyword: str,
+    takes: Sequence[Take],
+    negatives: StoredNegatives,
+    options: EnrollOptions,
+    taught: Collection[str] = (),
 ) -> Material:
     """Gathers what one enrolment learns from, and what it is judged by.
 
@@ -148,42 +166,62 @@ def gathered(
         takes: the person's clips.
         negatives: of other people.
         options: how.
+        taught: labels of the base that enrolment added.
 
     Returns:
         Half of the negatives for the adapter, half to judge it; rearranged clips are learned from for a new
-        keyword only, and judge all.
+        keyword only, and judge all. Clips from a loud room are compared with negatives in that room, too.
     """
     others = [i for i, label in enumerate(negatives.labels) if label != keyword]
     fit_rows, held_rows = others[::2], others[1::2]
-    draw = numpy_generator(options.seed, "rearranged")
-    mixed = rearranged(
-        [t.power for t in takes], [t.speech_frames for t in takes], base.n_frames, 2 * REARRANGED, draw
+    power = torch.stack([t.power for t in takes])
+    stored, held_out = (
+        in_both_rooms(negatives.features(base.n_frames, rows), power, options.seed)
+        for rows in (fit_rows, held_rows)
     )
-    mixed = compress(mixed)
-    stored = negatives.features(base.n_frames, fit_rows)
+    powers, spans = [t.power for t in takes], [t.speech_frames for t in takes]
+    draw = numpy_generator(options.seed, "rearranged")
+    mixed = compress(rearranged(powers, spans, base.n_frames, 2 * REARRANGED, draw))
     # What a known keyword sounds like, the base knows: pieces of it as negatives would take that away.
+    is_known = knows(base, keyword, taught)
     task = Enrolment(
         base,
         keyword,
-        torch.stack([t.power for t in takes]),
-        stored if knows(base, keyword) else torch.cat([stored, mixed[::2]]),
+        power,
+        torch.cat(stored if is_known else [*stored, mixed[::2]]),
         options.seed,
         options.precision,
         options.memory_budget,
         options.quantization,
     )
-    held_out = negatives.features(base.n_frames, held_rows)
     voice = voices = own = None
     if hasattr(task.network, "both"):
         mine = voice_of(task.network, task.positives)
         voice = direction(mine)
-        voices = (voice_of(task.network, held_out) @ voice).double().numpy()
+        voices = [(voice_of(task.network, features) @ voice).double().numpy() for features in held_out]
         own = np.array(
             [float(mine[i] @ direction(torch.cat([mine[:i], mine[i + 1 :]]))) for i in range(len(mine))]
             if len(mine) > 1
             else []
         )
-    return Material(task, held_out, mixed[1::2], voices, voice, own)
+    return Material(task, held_out, mixed[1::2], is_known, voices, voice, own)
+
+
+def in_both_rooms(features: Tensor, power: Tensor, seed: int) -> list[Tensor]:
+    """Lets negatives sound as they are and, where it can be heard, in the room of a person's clips.
+
+    Args:
+        features: [N, F, T] of negatives.
+        power: [K, F, T'] mel power of the clips.
+        seed: of the draws.
+
+    Returns:
+        One or two tensors [N, F, T].
+    """
+    room = beside(power)
+    if room is None:
+        return [features]
+    return [features, as_beside(features, power, room, torch_generator(seed, "room of the clips"))]
 
 
 def tried(name: str, material: Material, options: EnrollOptions) -> Trial:
@@ -203,21 +241,22 @@ def tried(name: str, material: Material, options: EnrollOptions) -> Trial:
     personal = task.base.with_delta(delta)
     in_head = all(name.startswith("head.") for name in delta.changes)
     network = personal.model()
-    negatives, mixed = (
-        peaks(personal, network, task.keyword, known if in_head else embed(network, passing(features)))
-        for features, known in (
-            (material.held_out, material.held_out_embeddings),
-            (material.rearranged, material.rearranged_embeddings),
-        )
-    )
+
+    def peak(features: Tensor, known: Tensor) -> NDArray[np.float64]:
+        embeddings = known if in_head else embed(network, passing(features))
+        return peaks(personal, network, task.keyword, embeddings)
+
+    stored = list(map(peak, material.held_out, material.held_out_embeddings))
+    mixed = peak(material.rearranged, material.rearranged_embeddings)
     left_out = _left_out(adapter, task, len(task.power) if in_head else DEEP_PARTS)
     if options.policy == "only" and material.voices is not None and material.own_voices is not None:
-        negatives = fused(negatives, material.voices)
+        stored = list(map(fused, stored, material.voices))
         mixed = fused(mixed, np.full(len(mixed), material.own_voices.mean() if len(left_out) else 1.0))
         left_out = fused(left_out, material.own_voices)
+    negatives = np.max(stored, axis=0)
     threshold = max(
         threshold_for(negatives, options.budget),
-        threshold_for(mixed, min(1.0, REARRANGED_EASE * options.budget)),
+        limit_of_rearranged(mixed, options.budget, is_known=material.is_known),
     )
     expected = promise(left_out, threshold, numpy_generator(options.seed, "promise"))
     return Trial(name, delta, threshold, left_out, negatives, expected)

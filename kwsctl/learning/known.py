@@ -10,6 +10,7 @@ from torch import Tensor
 
 from kwsctl.bundle import Bundle
 from kwsctl.learning.adapters._enrolment import embed
+from kwsctl.learning.enrolment_trials import knows
 from kwsctl.learning.piece_orders import REARRANGED
 from kwsctl.learning.rearranging import rearranged
 from kwsctl.learning.stored_negatives import StoredNegatives
@@ -55,6 +56,11 @@ class Known:
         rows = [i for i, label in enumerate(self.negatives.labels) if label != self.keyword]
         length = self.replay.shape[2]
         return self.once("others", None, lambda: to_level(self.negatives.features(length, rows), self.replay))
+
+    @property
+    def is_trained(self) -> bool:
+        """Whether the base was trained to hear the keyword."""
+        return knows(self.base, self.keyword)
 
     @property
     def mixed(self) -> Tensor:

@@ -12,11 +12,10 @@ from torch import Tensor, nn
 from kwsctl.bundle import Bundle
 from kwsctl.features.augmentation import middle
 from kwsctl.learning.adapters._enrolment import embed, margins
-from kwsctl.learning.budget import share_above, threshold_for
+from kwsctl.learning.budget import limit_of_rearranged, share_above, threshold_for
 from kwsctl.learning.canary import RARER
 from kwsctl.learning.enrolment_trials import passing, peaks, voice_of
 from kwsctl.learning.known import Gathered, Known
-from kwsctl.learning.piece_orders import REARRANGED_EASE
 from kwsctl.learning.surroundings import in_room
 from kwsctl.learning.voice_fusion import fused
 from kwsctl.seeding import torch_generator
@@ -41,10 +40,11 @@ def threshold_of(known: Known, bundle: Bundle, gathered: Gathered) -> float:
         The margin.
     """
     room = gathered.room
-    stored = held_out(known, "threshold", known.others[1::4], room, bundle.n_frames)
     mixed = held_out(known, "rearranged", known.mixed[1::2], None, bundle.n_frames)
+    stored = held_out(known, "threshold", known.others[1::4], room, bundle.n_frames)
     wanted = [_limit(known, bundle, stored, _allowed(known, stored))]
-    wanted.append(_limit(known, bundle, mixed, min(1.0, REARRANGED_EASE * known.budget)))
+    found = _peaks(known, bundle, mixed)
+    wanted.append(limit_of_rearranged(found, known.budget, is_known=known.is_trained))
     heard = gathered.negatives[HELD_BACK - 1 :: HELD_BACK]
     if len(heard) >= ENOUGH_HEARD:
         found = _margins(known, bundle, middle(heard, bundle.n_frames))

@@ -16,7 +16,6 @@ SHORTEST_FRAMES = 5
 LOUD_DB = 15.0  # below the loudest piece; quieter ones are closures and breath
 MOST_TRIES = 50
 REARRANGED = 60  # that many judge an enrolment
-REARRANGED_EASE = 7.0  # a rearranged word is met that much more rarely than other words are
 
 Spans = list[tuple[int, int]]
 

@@ -162,7 +162,7 @@ class Verifier:
         if self.voice is None:
             return ""
         cosine = said["voice"] = self._cosine(segment)
-        said["joint"] = round(above + VOICE_WEIGHT * (cosine - self._needed), 3)
+        said["joint"] = round(above + VOICE_WEIGHT * (cosine - self.own), 3)
         if cosine < self._needed:
             return "another voice"
         return "" if said["joint"] >= self.votes.joint else "keyword and voice are both doubtful"

@@ -1,7 +1,9 @@
 """What a room sounds like while nobody speaks, and clips as they would sound there.
 
 Powers of independent sounds add up, so that a recording of the room makes clips of any room but this one
-(on-device domain adaptation: Cioflan et al. 2024, arXiv 2403.10549, section III).
+(on-device domain adaptation: Cioflan et al. 2024, arXiv 2403.10549, section III). Where clips are enrolled
+in a loud room, what they are compared with must be heard there, too: else the room itself tells them apart,
+and the person's other words pass.
 """
 
 from __future__ import annotations
@@ -11,11 +13,18 @@ from collections import deque
 import torch
 from torch import Tensor
 
+from kwsctl.features.logmel import compress
+
 CHUNK_FRAMES = 40
 LOOK_EVERY = 500
 MOST = 64
 ANEW = 32
 LEVEL_DB = 6.0
+STRETCH_FRAMES = 8
+STRETCHES = 3  # of each clip, the softest
+EDGE_FRAMES = 3  # that an edge of what was recorded reaches into
+HEARD_DB = 25.0  # a room that is softer than speech by more moves no score
+CLIP_LEVEL_DB = 3.0  # clips tell the level of their room better than a stream that goes on
 
 
 class Room:
@@ -78,10 +87,51 @@ def in_room(power: Tensor, room: Tensor, generator: torch.Generator, level_db: f
 def to_level(features: Tensor, power: Tensor) -> Tensor:
     """Brings log-mel features [N, F, T] to the level of clips [K, F, T'] and gives mel power."""
     other = features.exp()
-
-    def loud(p: Tensor) -> Tensor:
-        frames = p.sum(1)
-        return frames.topk(max(1, frames.shape[1] // 3), dim=1).values.mean(1)
-
-    factor = loud(power).median() / loud(other).clamp_min(1e-9)
+    factor = _loud(power).mean(1).median() / _loud(other).mean(1).clamp_min(1e-9)
     return other * factor.clamp(1e-4, 1e4)[:, None, None]
+
+
+def beside(clips: Tensor) -> Tensor | None:
+    """Finds what the room of recorded clips sounds like: the softest stretches of each.
+
+    Args:
+        clips: [K, F, T'] mel power, 0 where nothing was recorded.
+
+    Returns:
+        [M, F, C] mel power; None where the room is too soft to matter, or the clips too short to tell.
+    """
+    stretches: list[Tensor] = []
+    for clip in clips:
+        recorded = torch.nonzero(clip.sum(0) > 0).flatten()
+        if len(recorded) < 2 * EDGE_FRAMES + STRETCHES * STRETCH_FRAMES:
+            continue
+        inner = clip[:, int(recorded[0]) + EDGE_FRAMES : int(recorded[-1]) + 1 - EDGE_FRAMES]
+        windows = inner.unfold(1, STRETCH_FRAMES, STRETCH_FRAMES // 4)
+        softest = windows.mean((0, 2)).argsort()[:STRETCHES]
+        stretches += windows[:, softest].unbind(1)
+    if not stretches:
+        return None
+    found = torch.stack(stretches)
+    softer_db = 10 * (_loud(clips).mean(1) / clips.shape[1] / found.mean().clamp_min(1e-12)).log10()
+    return found if float(softer_db.median()) < HEARD_DB else None
+
+
+def as_beside(features: Tensor, clips: Tensor, room: Tensor, generator: torch.Generator) -> Tensor:
+    """Lets other words sound as if they were recorded with some clips.
+
+    Args:
+        features: [N, F, T] log-mel.
+        clips: [K, F, T'] mel power, whose level they get.
+        room: of the clips, see `beside`.
+        generator: draws stretches and levels.
+
+    Returns:
+        [N, F, T] log-mel features.
+    """
+    return compress(in_room(to_level(features, clips), room, generator, CLIP_LEVEL_DB))
+
+
+def _loud(power: Tensor) -> Tensor:
+    """Gives the sums of the louder third of the frames, [N, T // 3]."""
+    frames = power.sum(1)
+    return frames.topk(max(1, frames.shape[1] // 3), dim=1).values

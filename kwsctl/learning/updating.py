@@ -27,7 +27,7 @@ from kwsctl.learning.surroundings import in_room
 from kwsctl.seeding import torch_generator
 
 FORWARD = "kwsctl.learning.forward"
-DEEP = ("bias", "lora", "full", "ewc", "shift", "sparse")
+DEEP = ("bias", "lora", "full", "interpolated", "ewc", "shift", "sparse")
 """Adapters that change the trunk, and are taught by the global model."""
 USUAL_OWN = 0.85  # cosine of a person's clips to their voice, where one clip cannot tell
 
@@ -99,7 +99,9 @@ def material_of(known: Known, gathered: Gathered, *, teach: bool) -> Material:
     """
     kept = [i for i in range(len(gathered.positives)) if i % HELD_BACK != HELD_BACK - 1]
     room = gathered.room
-    calls, others = [known.replay], [known.others[::2], known.mixed[::2]]
+    calls, others = [known.replay], [known.others[::2]]
+    if not known.is_trained:
+        others.append(known.mixed[::2])
     if room is not None:
         draw = torch_generator(known.seed, "room of the update")
         copies = known.replay.repeat(ROOM_COPIES, 1, 1)

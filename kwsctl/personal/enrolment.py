@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 
 import torch
 from torch import Tensor
@@ -13,6 +14,8 @@ from kwsctl.features.logmel import POWER_FLOOR
 from kwsctl.learning.enroll import Enrolled, as_facts
 from kwsctl.learning.enrolment_trials import EnrollOptions
 from kwsctl.personal.person import Keyword, Profile
+
+LOWEST, STEP = math.log(POWER_FLOOR), 0.1
 
 
 def added(
@@ -72,10 +75,15 @@ def added(
 
 
 def as_features(power: Tensor) -> Tensor:
-    """Gives the logarithm of mel power in half precision, as profiles keep it."""
-    return (power + POWER_FLOOR).log().to(torch.float16)
+    """Gives the logarithm of mel power in 255 steps of 0.4 dB, as profiles keep it."""
+    return (((power + POWER_FLOOR).log() - LOWEST) / STEP).round().clamp(0, 255).to(torch.uint8)
+
+
+def as_log(features: Tensor) -> Tensor:
+    """Gives the logarithm of mel power of what `as_features` made, or made before it was in steps."""
+    return features * STEP + LOWEST if features.dtype == torch.uint8 else features.float()
 
 
 def as_power(features: Tensor) -> Tensor:
     """Gives mel power of what `as_features` made."""
-    return (features.float().exp() - POWER_FLOOR).clamp_min(0.0)
+    return (as_log(features).exp() - POWER_FLOOR).clamp_min(0.0)

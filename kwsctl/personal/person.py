@@ -68,7 +68,8 @@ class Profile:
         voice: speaker template [S]; None if there is none.
         centroids: per keyword, embeddings [K, E] of its K enrolled clips.
         enrolled: sha256 of the enrolled clips, so that no evaluation uses them.
-        replay: per keyword, features [K, F, T'] of its enrolled clips, learned from again when it adapts.
+        replay: per keyword, its enrolled clips [K, F, T'] as `enrolment.as_features` keeps them, learned from
+            again when it adapts.
         heard: features [N, F, T'] of segments of streams that were learned from, by keyword, label and number
             of the update.
         digests: names of these segments, so that none is learned from twice.

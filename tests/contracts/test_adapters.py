@@ -13,7 +13,9 @@ from kwsctl import registry
 from kwsctl.bundle import Bundle, Delta
 from kwsctl.errors import ExtensionError
 from kwsctl.features.augmentation import middle
+from kwsctl.learning.adapters import interpolated
 from kwsctl.learning.adapters._enrolment import Enrolment, margins
+from kwsctl.learning.adapters._tuning import changes, tuned
 from kwsctl.learning.enroll import ADAPTERS, AUTO
 from tests.toy_people import (
     NEW_WORDS,
@@ -69,7 +71,10 @@ in_every_case = pytest.mark.parametrize("case", list(CASES))
 
 
 def test_the_folder_is_the_list() -> None:
-    assert NAMES == ("bias", "ewc", "full", "head", "lora", "prototype", "shift", "sparse", "user_embedding")
+    assert NAMES == (
+        "bias", "ewc", "full", "head", "interpolated", "lora", "prototype", "shift", "sparse",
+        "user_embedding",
+    )  # fmt: skip
     assert set(AUTO) <= set(NAMES)
     with pytest.raises(ExtensionError, match=r"No adapters named 'protoype'. Did you mean 'prototype'\?"):
         registry.load(ADAPTERS, "protoype")
@@ -171,7 +176,7 @@ def test_sizes_are_in_the_order_of_what_they_change(case: str) -> None:
     sizes = {name: size(learned(name, case)) for name in NAMES}
     assert sizes["prototype"] == sizes["head"]
     assert sizes["head"] < sizes["bias"] < sizes["full"]
-    assert sizes["lora"] < sizes["full"] / 2
+    assert sizes["lora"] < sizes["full"] / 2 and sizes["interpolated"] < sizes["full"]
 
 
 def test_lora_gives_two_thin_matrices_for_each_weight() -> None:
@@ -182,6 +187,32 @@ def test_lora_gives_two_thin_matrices_for_each_weight() -> None:
         weight = encoder().weights[key]
         assert changes[f"{key}:up"].shape == (weight.shape[0], 2)
         assert changes[f"{key}:down"].shape == (2, weight[0].numel())
+
+
+def whole_way(case: str) -> dict[str, Tensor]:
+    task = task_of(case)
+    return changes(task, tuned(task, interpolated.tuning(task)))
+
+
+def test_interpolated_goes_the_same_part_of_the_way_in_every_vector_and_in_the_head() -> None:
+    target, part = whole_way("keywords, known"), learned("interpolated", "keywords, known").changes
+    for key, change in target.items():
+        if key in part:
+            torch.testing.assert_close(part[key].float(), 0.7 * change, atol=1e-5, rtol=1e-3)
+    assert "head.weight" in part
+
+
+def test_interpolated_keeps_the_strongest_directions_of_a_weight() -> None:
+    """What is left out is no larger than the singular values beyond the fourth (Eckart and Young 1936)."""
+    target, part = whole_way("keywords, known"), learned("interpolated", "keywords, known").changes
+    thin = [key.removesuffix(":up") for key in part if key.endswith(":up")]
+    assert thin
+    for key in thin:
+        whole = 0.7 * target[key].flatten(1)
+        kept = part[f"{key}:up"].float() @ part[f"{key}:down"].float()
+        left_out = torch.linalg.svdvals(whole)[4:].norm()
+        torch.testing.assert_close((whole - kept).norm(), left_out, atol=1e-4, rtol=1e-2)
+        assert float(left_out) < 0.9 * float(whole.norm())
 
 
 def test_leaving_a_clip_out_learns_from_the_others() -> None:

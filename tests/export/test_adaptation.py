@@ -37,7 +37,7 @@ def opened(tmp_path: Path, **options: object) -> tuple[Package, Runtime]:
 
 def adapted(packaged: Package, runtime: Runtime, path: Path, **options: object) -> object:
     # All voices of tones are alike, so that the voice decides alone and not together with the word.
-    asked = PackageAdaptOptions(**{"votes": Votes(joint=0.0), **options})  # type: ignore[arg-type]
+    asked = PackageAdaptOptions(**{"votes": Votes(joint=-50.0), **options})  # type: ignore[arg-type]
     run = PackageAdaptation(runtime, personal.read_part(packaged, "ana"), None, asked)
     return run.run(sources(str(path), RATE, None, identify=True))  # type: ignore[arg-type]
 
@@ -59,7 +59,9 @@ def test_calls_are_learned_from_once_and_the_row_moves(tmp_path: Path) -> None:
     assert after.updates[0]["method"] == "forward"
     assert package.read(packaged.folder)  # what is learned does not spoil the package
     again = adapted(packaged, runtime, path)
-    assert (again.positives, again.updates) == (0, 0)  # type: ignore[attr-defined]
+    # Those that an update learned from do not come again; the last ones were too few for another update.
+    waiting = found.positives % PackageAdaptOptions().every  # type: ignore[attr-defined]
+    assert (again.positives, again.updates) == (waiting, 0)  # type: ignore[attr-defined]
 
 
 def test_a_stranger_teaches_nothing(tmp_path: Path) -> None:

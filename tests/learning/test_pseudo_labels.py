@@ -61,6 +61,7 @@ def test_a_call_of_the_person_is_a_positive_and_another_word_is_a_negative() -> 
         ({"agreeing": 9}, {}, "windows around"),
         ({"voice": 1.0}, {"own": 1.5}, "another voice"),
         ({"joint": 90.0}, {}, "both doubtful"),
+        ({"joint": 0.0}, {"own": 3.0}, "both doubtful"),
         ({"consistent": 1.1}, {}, "variations"),
     ],
 )

@@ -10,10 +10,11 @@ import torch
 
 from kwsctl.bundle import Bundle
 from kwsctl.errors import ProfileError
+from kwsctl.features.logmel import POWER_FLOOR
 from kwsctl.learning.enroll import Enrolled, EnrollOptions, enroll
 from kwsctl.learning.voice_fusion import VOICE_OFFSET, VOICE_WEIGHT
 from kwsctl.personal import profile as profiles
-from kwsctl.personal.enrolment import added
+from kwsctl.personal.enrolment import added, as_features, as_log, as_power
 from kwsctl.personal.model import WithVoice, personal_bundle
 from kwsctl.personal.person import Profile
 from tests.toy_people import NEW_WORDS, WORDS, crowd, encoder, features, keyword_model, negatives, spoken_to
@@ -141,3 +142,15 @@ def test_another_base_is_refused() -> None:
     other = dataclasses.replace(encoder(), lineage={"speakers": ["somebody"]})
     with pytest.raises(ProfileError, match=r"toys|another"):
         personal_bundle(found, other)
+
+
+def test_clips_are_kept_in_steps_of_less_than_half_a_decibel_and_older_profiles_are_read() -> None:
+    power = torch.logspace(-6, 4, 4000).reshape(1, 40, 100)
+    kept = as_features(power)
+    assert kept.dtype == torch.uint8
+    off_db = 10 * (as_power(kept) / power).log10()[:, 4:]  # the first are near the floor
+    assert float(off_db.abs().max()) < 0.25
+    before = (power + POWER_FLOOR).log().to(torch.float16)
+    assert float((as_log(before) - as_log(kept)).abs().max()) < 0.06
+    torch.testing.assert_close(as_power(before), power, rtol=0.01, atol=1e-5)
+    assert float(as_power(as_features(torch.zeros(1, 2, 2))).max()) == 0.0
