@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import time
 from collections.abc import Callable
 
 import numpy as np
@@ -53,32 +54,37 @@ def cases_of(
         if shots > len(given):
             continue
         power = torch.stack([people.takes[i].power for i in given[:shots]])
+        heard = in_both_rooms(features, power, options.seed)
         task = Enrolment(
             people.base,
             word,
             power,
-            torch.cat(in_both_rooms(features, power, options.seed)),
+            torch.cat(heard),
             options.seed,
             memory_budget=options.memory_budget,
         )
         if first is not None:
             task.__dict__["network"] = first.network
+            if len(heard) == 1 and len(first.negatives) == len(task.negatives):  # the same ones
+                task.__dict__["negative_embeddings"] = first.negative_embeddings
         first = first or task
         deep = shots == options.deep_shots and rank < options.deep_keywords
         for method in (*options.methods, *(options.deep_methods if deep else ())):
+            began = time.perf_counter()
             if method == "auto":
                 takes = [people.takes[i] for i in given[:shots]]
                 how = EnrollOptions(far=FAR, seed=options.seed)
                 delta = enroll(people.base, word, takes, negatives, how).delta
             else:
                 delta = registry.load(ADAPTERS, method).learn(task)
+            seconds = time.perf_counter() - began
             taken = _training_bytes(task, method, delta)
             personal = people.base.with_delta(delta)
             size = sum(t.numel() * t.element_size() for t in delta.changes.values())
             head_only = all(name.startswith("head.") for name in delta.changes)
             score = trial.by_head(personal) if head_only else trial.by_network(personal)
             case = trial.case(personal, method, shots, size, score)
-            found.append(dataclasses.replace(case, training_bytes=taken))
+            found.append(dataclasses.replace(case, training_bytes=taken, seconds=seconds))
     return found
 
 

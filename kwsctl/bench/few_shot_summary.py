@@ -30,6 +30,7 @@ class Case:
         bytes: size of the change.
         training_bytes: of activations, gradients and optimizer, as the meter shows; 0 where only a row of the
             head is fitted.
+        seconds: wall time of learning; of `auto`, with all that it tries and leaves out.
     """
 
     speaker: str
@@ -42,6 +43,7 @@ class Case:
     tests: int
     bytes: int
     training_bytes: int = 0
+    seconds: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,7 @@ class Row:
         tests: test clips.
         bytes: size of a change, mean.
         training_bytes: the most that an enrolment took for activations, gradients and optimizer.
+        seconds: wall time of an enrolment, median.
         beside_full: detection rate less that of `full`, on the same keywords; None where that was not tried.
     """
 
@@ -78,6 +81,7 @@ class Row:
     tests: int
     bytes: int
     training_bytes: int
+    seconds: float
     beside_full: tuple[float, float, float] | None
 
 
@@ -137,6 +141,7 @@ def _row(chosen: Sequence[Case], cases: Sequence[Case], outliers: Sequence[str])
         sum(c.tests for c in chosen),
         round(np.mean([c.bytes for c in chosen])),
         max(c.training_bytes for c in chosen),
+        float(np.median([c.seconds for c in chosen])),
         _beside(chosen, [c for c in cases if c.method == UNCONSTRAINED and c.shots == first.shots]),
     )
 

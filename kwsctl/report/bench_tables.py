@@ -32,6 +32,7 @@ def few_shot_table(found: FewShot) -> Table:
         "str.",
         "KB",
         "to learn, KB",
+        "s",
         "less full",
     ):
         table.add_column(name, justify="right")
@@ -46,12 +47,14 @@ def few_shot_table(found: FewShot) -> Table:
             f"{row.strangers * 100:.2f}",
             f"{row.bytes / 1024:.0f}" if row.bytes else "-",
             f"{row.training_bytes / 1024:.0f}" if row.training_bytes else "-",
+            f"{row.seconds:.1f}" if row.shots else "-",
             _points(row.beside_full),
         )
     table.caption = (
         "worst: the person heard worst; loss: the largest of a person; imp.: others who say the keyword; "
         "str.: other words of others that pass; KB: of the change; to learn: activations, gradients and "
-        "optimizer; less full: points beside full; in brackets 95 % intervals over people."
+        "optimizer; s: wall time of learning, median; less full: points beside full; in brackets 95 % "
+        "intervals over people."
     )
     return table
 

@@ -27,4 +27,4 @@ def with_leftovers() -> ClipStore:
 
 
 def case(speaker: str, method: str, shots: int, detected: float, keyword: str = "yes") -> Case:
-    return Case(speaker, keyword, method, shots, detected, 0.25, 0.02, 5, 100 * shots)
+    return Case(speaker, keyword, method, shots, detected, 0.25, 0.02, 5, 100 * shots, seconds=1.5)
