@@ -28,6 +28,7 @@ from kwsctl.seeding import torch_generator
 
 Verify = Callable[[Tensor], float]
 VARIATIONS = 6
+REACH = 5  # windows by which the peak of a call moves at most when a model has learned
 
 
 @dataclass(frozen=True, eq=False)
@@ -204,7 +205,7 @@ class Kept:
         self._alike, self._most, self._most_negatives = alike, most, most * per_positive
         self.positives: list[Labelled] = []
         self.negatives: list[Labelled] = []
-        self._shapes: dict[int, Tensor] = {}
+        self._logs: dict[int, Tensor] = {}
 
     def add(self, labelled: Labelled) -> bool:
         """Keeps a segment, if it is new; of negatives those nearest to the threshold.
@@ -226,26 +227,34 @@ class Kept:
                 return False
             self._drop(side, easiest)
         side.append(labelled)
-        self._shapes[id(labelled)] = _shape(labelled.segment.power, 0)
+        self._logs[id(labelled)] = _log(labelled.segment.power)
         return True
 
     def _drop(self, side: list[Labelled], place: int) -> None:
-        del self._shapes[id(side[place])]
+        del self._logs[id(side[place])]
         del side[place]
 
     def _is_known(self, segment: Segment, side: Sequence[Labelled]) -> bool:
-        """Compares with what is kept, a window earlier and later too: another model may find another peak."""
+        """Compares with what is kept, windows earlier and later too: another model may find another peak."""
         if not side:
             return False
-        shifted = torch.stack([_shape(segment.power, shift) for shift in (-MARGIN, 0, MARGIN)])
-        kept = torch.stack([self._shapes[id(one)] for one in side])
-        return bool((shifted @ kept.T).max() > self._alike)
+        new, kept = _log(segment.power), torch.stack([self._logs[id(one)] for one in side])
+        # A call that is learned from twice weighs double; of the many negatives one hardly does.
+        reach = REACH if side is self.positives else 1
+        shifts = range(-reach * MARGIN, reach * MARGIN + 1, MARGIN)
+        return any(bool((_likeness(new, kept, shift) > self._alike).any()) for shift in shifts)
 
 
-def _shape(power: Tensor, shift: int) -> Tensor:
-    """Gives the log-mel features as a direction, so that likeness does not depend on the level."""
-    log = (power[:, MARGIN + shift : power.shape[1] - MARGIN + shift] + 1e-6).log()
-    return fn.normalize((log - log.mean()).flatten(), dim=0)
+def _log(power: Tensor) -> Tensor:
+    return (power + 1e-6).log()
+
+
+def _likeness(new: Tensor, kept: Tensor, shift: int) -> Tensor:
+    """Gives the [N] cosines of [F, T] to [N, F, T] that begin so many frames later, whatever their levels."""
+    n_frames = new.shape[1] - abs(shift)
+    one = new[:, max(shift, 0) :][:, :n_frames].flatten()
+    others = kept[:, :, max(-shift, 0) :][:, :, :n_frames].flatten(1)
+    return fn.cosine_similarity(others - others.mean(1, keepdim=True), (one - one.mean())[None])
 
 
 def trusted(

@@ -109,6 +109,17 @@ def test_near_duplicates_are_kept_once_and_louder_is_not_new() -> None:
     assert kept.add(judged(segment(take=301)))
 
 
+@pytest.mark.parametrize(("windows", "is_new"), [(-4, False), (4, False), (9, True)])
+def test_a_call_whose_peak_moved_is_not_new(windows: int, is_new: bool) -> None:
+    """A model that has learned finds another window of the call; half a second apart it is another one."""
+    kept, one = Kept(), judged(segment())
+    assert kept.add(one)
+    moved = one.segment.power.roll(8 * windows, dims=1)
+    edge = slice(0, 8 * windows) if windows > 0 else slice(8 * windows, None)
+    moved[:, edge] = one.segment.power.median()
+    assert kept.add(dataclasses.replace(one, segment=dataclasses.replace(one.segment, power=moved))) == is_new
+
+
 def test_of_negatives_those_nearest_to_the_threshold_are_kept() -> None:
     kept = Kept(most=1, per_positive=3)
     for number, margin in enumerate((-9.0, -3.0, -7.0, -5.0, -8.0)):

@@ -33,7 +33,7 @@ def test_the_table_has_a_row_for_every_method_and_number_of_clips() -> None:
     before, after = rows[0], rows[3]
     assert before[2] == "40.0" and before[4] == "90.0" and before[9] == "-" and before[-4:] == ["-"] * 4
     assert after[2] == "90.0" and after[4] == "90.0"
-    # The worst person, the largest loss, impostors, strangers, kilobytes and seconds; what learning takes is unknown.
+    # The worst person, the largest loss, impostors, strangers, kilobytes, bytes to learn (unknown), seconds.
     assert after[8:15] == ["70", "-10", "25", "2.00", "0", "-", "1.5"]
     assert after[15:] == ["-10.0", "(-22", "to", "+0)"]  # points beside full tuning
     assert "in brackets 95 % intervals over people" in " ".join(" ".join(lines).split())
