@@ -27,7 +27,9 @@ from kwsctl.data.prepare import prepared
 from kwsctl.home import home
 from kwsctl.learning import stored_negatives
 from kwsctl.learning.adapters._enrolment import margins
-from kwsctl.learning.enrolment_trials import EnrollOptions, gathered, tried
+from kwsctl.learning.enroll_options import EnrollOptions
+from kwsctl.learning.enrolment_material import gathered
+from kwsctl.learning.enrolment_trials import tried
 from kwsctl.learning.voice_fusion import VOICE_OFFSET, VOICE_WEIGHT
 
 WORDS = slice(3, None, 20)

@@ -24,8 +24,8 @@ from kwsctl.data.decoding import as_float
 from kwsctl.data.store import ClipStore
 from kwsctl.learning.adapt import AdaptOptions, Learner
 from kwsctl.learning.enroll import enroll
+from kwsctl.learning.enroll_options import EnrollOptions
 from kwsctl.learning.enrolment_clips import take
-from kwsctl.learning.enrolment_trials import EnrollOptions
 from kwsctl.learning.known import Known
 from kwsctl.learning.pseudo_labels import Labelled
 from kwsctl.learning.stored_negatives import StoredNegatives

@@ -18,8 +18,10 @@ from kwsctl.bundle import Bundle, Delta
 from kwsctl.evaluation import metrics
 from kwsctl.learning.adapters._enrolment import Enrolment, embed, margins
 from kwsctl.learning.enroll import enroll
+from kwsctl.learning.enroll_options import EnrollOptions
 from kwsctl.learning.enrolment_cost import cost_of
-from kwsctl.learning.enrolment_trials import ADAPTERS, EnrollOptions, in_both_rooms
+from kwsctl.learning.enrolment_material import in_both_rooms
+from kwsctl.learning.enrolment_trials import ADAPTERS
 from kwsctl.learning.stored_negatives import StoredNegatives
 
 FAR = 0.01

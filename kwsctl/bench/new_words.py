@@ -20,7 +20,8 @@ from kwsctl.bench.people import People, too_few_clips
 from kwsctl.bench.trials import Figures, Trials, figures
 from kwsctl.errors import InputError
 from kwsctl.learning.adapters._enrolment import Enrolment, direction, embed, margins
-from kwsctl.learning.enrolment_trials import ADAPTERS, in_both_rooms, voice_of
+from kwsctl.learning.enrolment_material import in_both_rooms, voice_of
+from kwsctl.learning.enrolment_trials import ADAPTERS
 from kwsctl.learning.stored_negatives import StoredNegatives
 from kwsctl.learning.voice_fusion import fused
 from kwsctl.progress import Progress, silent

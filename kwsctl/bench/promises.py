@@ -16,7 +16,8 @@ from kwsctl.bench.people import People, too_few_clips
 from kwsctl.evaluation import intervals
 from kwsctl.learning.adapters._enrolment import embed, margins
 from kwsctl.learning.enroll import Enrolled, enroll
-from kwsctl.learning.enrolment_trials import EnrollOptions, voice_of
+from kwsctl.learning.enroll_options import EnrollOptions
+from kwsctl.learning.enrolment_material import voice_of
 from kwsctl.learning.stored_negatives import StoredNegatives
 from kwsctl.learning.voice_fusion import fused
 from kwsctl.progress import Progress, silent

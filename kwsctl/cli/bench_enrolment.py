@@ -99,7 +99,7 @@ def promises_command(
     Example: `kwsctl bench promises --data arabic/manifest.csv --set far=0.01`
     """
     from kwsctl.bench.promises import promises
-    from kwsctl.learning.enrolment_trials import EnrollOptions
+    from kwsctl.learning.enroll_options import EnrollOptions
     from kwsctl.options import resolve
     from kwsctl.report.bench_tables import promises_table
 

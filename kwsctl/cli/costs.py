@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from kwsctl.bundle import Bundle
     from kwsctl.data.store import ClipStore
     from kwsctl.learning.cost import Cost
+    from kwsctl.learning.enroll_options import EnrollOptions
     from kwsctl.learning.enrolment_clips import Take
-    from kwsctl.learning.enrolment_trials import EnrollOptions
     from kwsctl.learning.stored_negatives import StoredNegatives
     from kwsctl.learning.train_options import TrainOptions
 

@@ -130,7 +130,7 @@ def enroll_command(
         _show(in_package, json, f" --model {model}")
         return
 
-    from kwsctl.learning.enrolment_trials import EnrollOptions
+    from kwsctl.learning.enroll_options import EnrollOptions
 
     options = resolve(EnrollOptions, file=config, assignments=assignments or (), flags=flags)
     folder = home_folder(home)

@@ -33,7 +33,7 @@ from kwsctl.storage import sha256_of
 from kwsctl.types import RESERVED_LABELS
 
 Floats = NDArray[np.float32]
-PLACES = (-24, -12, 0, 12, 24)  # as in learning/enrolment_trials.py, which needs torch
+PLACES = (-24, -12, 0, 12, 24)  # as in learning/enrolment_material.py, which needs torch
 
 
 @dataclass(frozen=True)
@@ -156,7 +156,7 @@ def _gathered(
     mixed = rearranged(takes, 2 * REARRANGED, np.random.default_rng(options.seed))
     held_mixed = runtime.outputs(passing(mixed[1::2], PLACES))[0].reshape(len(PLACES), REARRANGED, -1)
     is_known = keyword in runtime.head().labels and not runtime.package.manifest.voice_size
-    if not is_known:  # as in learning/enrolment_trials.py
+    if not is_known:  # as in learning/enrolment_material.py
         fit = np.concatenate([fit, runtime.outputs(mixed[::2])[0]])
     kept = [label != keyword for label in others.held_out_labels]
     voices = outputs[1].reshape(len(takes), 1 + len(VARIATIONS), -1)[:, 0] if len(outputs) > 1 else None

@@ -1,7 +1,7 @@
 """Embeddings of other people's words, by the exported model itself: what an enrolment there fits against.
 
 A half is for learning. The other half is judged by, as words pass through the window (see
-`learning/enrolment_trials.py`), so that thresholds hold for a stream.
+`learning/enrolment_material.py`), so that thresholds hold for a stream.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def write_negatives(path: Path, negatives: StoredNegatives, n_frames: int, run: 
         n_frames: T of the model.
         run: the exported model on the CPU.
     """
-    from kwsctl.learning.enrolment_trials import PLACES, passing
+    from kwsctl.learning.enrolment_material import PLACES, passing
 
     rows = range(len(negatives.labels))
     fit, held = list(rows[::2]), list(rows[1::2])

@@ -21,17 +21,11 @@ from kwsctl.learning.adapters._enrolment import Enrolment, embed
 from kwsctl.learning.adapters._sparse import chosen
 from kwsctl.learning.budget import share_above
 from kwsctl.learning.cost import Cost
+from kwsctl.learning.enroll_options import EnrollOptions
 from kwsctl.learning.enrolment_clips import Take
 from kwsctl.learning.enrolment_cost import LADDER, check_precision, cost_of, within
-from kwsctl.learning.enrolment_trials import (
-    ADAPTERS,
-    EnrollOptions,
-    Material,
-    Trial,
-    gathered,
-    margins_of,
-    tried,
-)
+from kwsctl.learning.enrolment_material import Material, gathered
+from kwsctl.learning.enrolment_trials import ADAPTERS, Trial, margins_of, tried
 from kwsctl.learning.promise import Promise
 from kwsctl.learning.stored_negatives import StoredNegatives
 from kwsctl.learning.voice_fusion import VOICE_OFFSET, VOICE_WEIGHT, fused

@@ -16,7 +16,8 @@ from kwsctl.learning.adapters._row import evidence
 from kwsctl.learning.adapters._sparse import chosen
 from kwsctl.learning.adapters._tuning import spent
 from kwsctl.learning.cost import Cost
-from kwsctl.learning.enrolment_trials import ADAPTERS, EnrollOptions
+from kwsctl.learning.enroll_options import EnrollOptions
+from kwsctl.learning.enrolment_trials import ADAPTERS
 from kwsctl.learning.precision import FULL, bits_of
 
 LADDER = ("full", "sparse", "shift", "head")

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from kwsctl.bundle import Bundle
 from kwsctl.learning.adapters._enrolment import embed
-from kwsctl.learning.enrolment_trials import knows
+from kwsctl.learning.enrolment_material import knows
 from kwsctl.learning.piece_orders import REARRANGED
 from kwsctl.learning.rearranging import rearranged
 from kwsctl.learning.stored_negatives import StoredNegatives

@@ -14,7 +14,8 @@ from kwsctl.features.augmentation import middle
 from kwsctl.learning.adapters._enrolment import embed, margins
 from kwsctl.learning.budget import limit_of_rearranged, share_above, threshold_for
 from kwsctl.learning.canary import RARER
-from kwsctl.learning.enrolment_trials import passing, peaks, voice_of
+from kwsctl.learning.enrolment_material import passing, voice_of
+from kwsctl.learning.enrolment_trials import peaks
 from kwsctl.learning.known import Gathered, Known
 from kwsctl.learning.surroundings import in_room
 from kwsctl.learning.voice_fusion import fused
@@ -72,7 +73,7 @@ def held_out(known: Known, name: str, power: Tensor, room: Tensor | None, n_fram
         n_frames: T.
 
     Returns:
-        [P N, F, T], see `enrolment_trials.passing`.
+        [P N, F, T], see `enrolment_material.passing`.
     """
 
     def make() -> Tensor:

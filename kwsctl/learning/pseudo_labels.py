@@ -20,7 +20,8 @@ from torch.nn import functional as fn
 from kwsctl.bundle import Bundle
 from kwsctl.features.augmentation import augment, middle
 from kwsctl.learning.adapters._enrolment import MILD, embed, margins
-from kwsctl.learning.enrolment_trials import margins_of, voice_of
+from kwsctl.learning.enrolment_material import voice_of
+from kwsctl.learning.enrolment_trials import margins_of
 from kwsctl.learning.segments import MARGIN, Segment
 from kwsctl.learning.voice_fusion import VOICE_OFFSET, VOICE_WEIGHT
 from kwsctl.learning.votes import Decision, Votes

@@ -16,10 +16,8 @@ from kwsctl.errors import ExtensionError
 from kwsctl.features.augmentation import augment, middle
 from kwsctl.learning import canary, guard
 from kwsctl.learning.adapters._enrolment import MILD, Enrolment, direction, embed
-from kwsctl.learning.enrolment_trials import (
-    ADAPTERS,
-    voice_of,
-)
+from kwsctl.learning.enrolment_material import voice_of
+from kwsctl.learning.enrolment_trials import ADAPTERS
 from kwsctl.learning.known import Gathered, Known
 from kwsctl.learning.new_threshold import HELD_BACK, ROOM_COPIES, held_out, threshold_of
 from kwsctl.learning.precision import FULL, Quantization

@@ -12,7 +12,7 @@ from torch.nn import functional as fn
 from kwsctl.bundle import Bundle
 from kwsctl.features.logmel import POWER_FLOOR
 from kwsctl.learning.enroll import Enrolled, as_facts
-from kwsctl.learning.enrolment_trials import EnrollOptions
+from kwsctl.learning.enroll_options import EnrollOptions
 from kwsctl.personal.person import Keyword, Profile
 
 LOWEST, STEP = math.log(POWER_FLOOR), 0.1

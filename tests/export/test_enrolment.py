@@ -20,7 +20,8 @@ from kwsctl.export import enrolment, package, packaged, takes
 from kwsctl.export.enrolment import Enrolled, PackageEnrollOptions, enroll
 from kwsctl.export.package import Package
 from kwsctl.export.runtime import Runtime
-from kwsctl.learning import enrolment_trials
+from kwsctl.learning import enrolment_material
+from kwsctl.learning.enroll_options import EnrollOptions
 from tests import toy_people
 from tests.export.exported import encoder_package, keyword_package
 
@@ -48,8 +49,8 @@ def share_heard(found: Enrolled, word: str, speaker: int) -> float:
 
 
 def test_constants_are_those_of_enrolment_on_a_bundle() -> None:
-    assert enrolment.PLACES == enrolment_trials.PLACES
-    known = {f.name: f.default for f in dataclasses.fields(enrolment_trials.EnrollOptions)}
+    assert enrolment.PLACES == enrolment_material.PLACES
+    known = {f.name: f.default for f in dataclasses.fields(EnrollOptions)}
     for field in dataclasses.fields(PackageEnrollOptions):
         assert known[field.name] == field.default
 

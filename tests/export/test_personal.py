@@ -17,7 +17,7 @@ from kwsctl.export import moving, package, packaged, personal
 from kwsctl.export.package import Package
 from kwsctl.export.personal import Part
 from kwsctl.learning.enroll import enroll
-from kwsctl.learning.enrolment_trials import EnrollOptions
+from kwsctl.learning.enroll_options import EnrollOptions
 from kwsctl.personal import encryption
 from kwsctl.personal.encryption import Key
 from kwsctl.personal.enrolment import added

@@ -21,7 +21,8 @@ from kwsctl.learning.adapters._enrolment import margins
 from kwsctl.learning.budget import threshold_for
 from kwsctl.learning.enroll import AUTO, DEEP, NO_LESS, Enrolled, EnrollOptions, as_facts, enroll
 from kwsctl.learning.enrolment_clips import Take, take
-from kwsctl.learning.enrolment_trials import PLACES, gathered, margins_of, passing, peaks, tried
+from kwsctl.learning.enrolment_material import PLACES, gathered, passing
+from kwsctl.learning.enrolment_trials import margins_of, peaks, tried
 from kwsctl.learning.piece_orders import REARRANGED
 from kwsctl.learning.voice_fusion import VOICE_OFFSET, VOICE_WEIGHT
 from tests.toy_people import (

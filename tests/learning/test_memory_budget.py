@@ -14,8 +14,8 @@ from kwsctl.learning import quantized
 from kwsctl.learning.adapters import _sparse, _tuning, full, shift, sparse
 from kwsctl.learning.adapters._enrolment import Enrolment
 from kwsctl.learning.enroll import costs, enroll
+from kwsctl.learning.enroll_options import EnrollOptions
 from kwsctl.learning.enrolment_cost import bytes_of, cost_of, within
-from kwsctl.learning.enrolment_trials import EnrollOptions
 from kwsctl.learning.loop import Batch
 
 from ..toy_people import NEW_WORDS, WORDS, keyword_model, negatives, spoken_to

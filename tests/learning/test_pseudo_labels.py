@@ -12,7 +12,9 @@ from kwsctl.bundle import Bundle
 from kwsctl.features.augmentation import middle
 from kwsctl.learning.adapters._enrolment import direction
 from kwsctl.learning.enroll import enroll
-from kwsctl.learning.enrolment_trials import EnrollOptions, margins_of, voice_of
+from kwsctl.learning.enroll_options import EnrollOptions
+from kwsctl.learning.enrolment_material import voice_of
+from kwsctl.learning.enrolment_trials import margins_of
 from kwsctl.learning.pseudo_labels import Kept, Labelled, Verifier, trusted
 from kwsctl.learning.segments import Segment
 from kwsctl.learning.votes import Votes

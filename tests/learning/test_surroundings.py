@@ -13,7 +13,7 @@ from kwsctl.audio.mixing import mix_at_snr
 from kwsctl.data import noises
 from kwsctl.features.logmel import mel_power
 from kwsctl.learning.enrolment_clips import take
-from kwsctl.learning.enrolment_trials import in_both_rooms
+from kwsctl.learning.enrolment_material import in_both_rooms
 from kwsctl.learning.surroundings import STRETCH_FRAMES, STRETCHES, as_beside, beside
 from tests.toy_people import NEW_WORDS, PEOPLE, RATE_HZ, SPEC, crowd, encoder, features, say
 

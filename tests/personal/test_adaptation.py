@@ -25,7 +25,7 @@ from kwsctl.learning import enrolment_clips, stored_negatives
 from kwsctl.learning.adapt import AdaptOptions
 from kwsctl.learning.canary import Tolerances
 from kwsctl.learning.enroll import enroll
-from kwsctl.learning.enrolment_trials import EnrollOptions
+from kwsctl.learning.enroll_options import EnrollOptions
 from kwsctl.personal import ledger, profile
 from kwsctl.personal.adaptation import Adaptation, Adapted
 from kwsctl.personal.encryption import Key
