@@ -6,7 +6,11 @@ import os
 from pathlib import Path
 
 import pytest
+import torch
 from hypothesis import settings
+
+# Small models are trained for the tests: what they become depends, a little, on the number of threads.
+torch.set_num_threads(1)
 
 # Property tests have no deadline: how fast a shared machine is says nothing about the code.
 settings.register_profile("no-deadline", deadline=None, max_examples=60)

@@ -11,13 +11,13 @@ import torch
 from kwsctl.bench import new_words as bench
 from kwsctl.bench import promises as kept_promises
 from kwsctl.bench.new_words import new_words
-from kwsctl.bench.people import gather
+from kwsctl.bench.people import gather, surroundings
 from kwsctl.bench.promises import promises
 from kwsctl.errors import InputError
 from kwsctl.learning.adapters._enrolment import Enrolment
 from kwsctl.learning.enroll import Enrolled, EnrollOptions, enroll
 from tests.bench.corpus import strangers, with_leftovers
-from tests.toy_people import NEW_WORDS, crowd, encoder, negatives
+from tests.toy_people import NEW_WORDS, PEOPLE, crowd, encoder, negatives
 
 
 def test_people_are_the_clips_that_say_a_word_by_a_known_speaker() -> None:
@@ -80,6 +80,23 @@ def test_every_person_enrols_every_word_and_is_tried_on_all_other_clips(
     assert found.figures["wrong word, other people"].eer < 0.35
     voice, word = found.figures["impostor, with voice"], found.figures["impostor, word only"]
     assert voice.eer <= word.eer + 0.05
+
+
+@pytest.mark.parametrize(("snr_db", "rooms"), [(None, 1), (0.0, 2)])
+def test_in_noise_stored_negatives_sound_in_the_room_of_the_clips_too(
+    snr_db: float | None, rooms: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    learned_from: list[int] = []
+
+    def enrolment(base: object, word: str, power: torch.Tensor, others: torch.Tensor, seed: int) -> Enrolment:
+        learned_from.append(len(others))
+        return Enrolment(base, word, power, others, seed)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(bench, "Enrolment", enrolment)
+    alter = None if snr_db is None else surroundings(snr_db, 0)
+    people = gather(crowd(NEW_WORDS[:2], PEOPLE[:3], 3, "test"), encoder(), alter=alter)
+    new_words(people, negatives(), words=NEW_WORDS[:1], shots=2, method="prototype")
+    assert learned_from == [rooms * len(negatives().labels)] * 3
 
 
 def test_who_has_no_clip_left_to_be_tested_is_left_out() -> None:

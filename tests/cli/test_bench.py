@@ -63,6 +63,9 @@ def test_new_words_as_json_and_as_a_table(data: Path, capsys: pytest.CaptureFixt
     assert "Encoder: any-word.safetensors" in err and "mostly from one sitting" in err
     code, out, _ = run(capsys, *arguments, "--word", NEW_WORDS[1])
     assert code == 0 and "prototype, 3 clips, 4 people, 1 words" in out
+    code, out, _ = run(capsys, *arguments, "--snr-db", "0", "--json")
+    noisy = json.loads(out)["figures"]["wrong word, other people"]
+    assert code == 0 and noisy["eer"] > found["figures"]["wrong word, other people"]["eer"]
 
 
 def test_promises_as_json(data: Path, capsys: pytest.CaptureFixture[str]) -> None:

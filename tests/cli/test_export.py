@@ -7,9 +7,12 @@ import shutil
 from pathlib import Path
 
 import pytest
+import torch
 
 from kwsctl.cli.app import main
-from kwsctl.export import package, personal
+from kwsctl.export import heard, package, personal
+from kwsctl.learning import enrolment_clips
+from kwsctl.types import POWER_FLOOR
 from tests import toy_people
 from tests.export.exported import keyword_package
 
@@ -124,7 +127,7 @@ def test_a_damaged_package_is_refused_by_evaluate(tmp_path: Path, capsys: pytest
 
 
 def test_a_person_goes_into_a_package_and_comes_back(
-    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     word = toy_people.WORDS[1]
     clips = toy_people.write(tmp_path / "clips", word, 21, 3)
@@ -147,7 +150,16 @@ def test_a_person_goes_into_a_package_and_comes_back(
     assert run(capsys, "export", "--model", model, *again)[0] == 0
     assert (folder / "personal" / "ana.person").is_file()  # an export anew keeps who is enrolled
     other = tmp_path / "for-ana"
+    calibrated: dict[str, torch.Tensor] = {}
+    of_person = heard.of_person
+    monkeypatch.setattr(
+        heard, "of_person", lambda user, clips, n: calibrated.update(clips) or of_person(user, clips, n)
+    )
     code, _, stderr = run(capsys, "export", "--user", "ana", *again[:2], "--out", other, *again[4:])
     assert code == 0, stderr
+    # As the network hears them, not in the steps in which a profile keeps them.
+    base = toy_people.keyword_model()
+    power = torch.stack([one.power for one in enrolment_clips.read(clips, base)[0]])
+    torch.testing.assert_close(calibrated[word], (power + POWER_FLOOR).log(), atol=0.051, rtol=0)
     assert personal.read_part(package.read(other), "ana").keywords.keys() == {word}
     assert run(capsys, "export", *again)[0] == 1  # the shipped bundle is another one

@@ -16,9 +16,10 @@ from kwsctl.learning.adapt import AdaptOptions
 from kwsctl.learning.adapters._enrolment import margins
 from kwsctl.learning.canary import Tolerances
 from kwsctl.learning.enroll import enroll
-from kwsctl.learning.enrolment_trials import EnrollOptions
+from kwsctl.learning.enroll_options import EnrollOptions
 from kwsctl.learning.known import Gathered, Known
 from kwsctl.learning.new_threshold import threshold_of
+from kwsctl.learning.piece_orders import REARRANGED
 from kwsctl.learning.precision import Quantization
 from kwsctl.learning.surroundings import CHUNK_FRAMES, Room, in_room, to_level
 from kwsctl.learning.updating import Proposal
@@ -50,6 +51,22 @@ def gathered() -> Gathered:
         8, base.features.mel_bins, CHUNK_FRAMES, generator=torch.Generator().manual_seed(0)
     )
     return Gathered(calls, others, room, torch.cat([calls, others]))
+
+
+def test_of_a_keyword_that_the_base_was_trained_to_hear_no_pieces_are_learned_from() -> None:
+    trained = dataclasses.replace(known(), base=toy_people.keyword_model(), made={})
+    assert trained.is_trained and not known().is_trained
+    counts = [
+        len(updating.material_of(one, gathered(), teach=False).task.negatives) for one in (known(), trained)
+    ]
+    assert counts[0] - counts[1] == 2 * REARRANGED  # as they are and in the room
+
+
+def test_more_pieces_of_a_trained_keyword_may_pass_so_that_its_threshold_is_lower() -> None:
+    strict = dataclasses.replace(known(), budget=0.01, made={})
+    trained = dataclasses.replace(strict, base=toy_people.keyword_model(), made={})
+    limits = [threshold_of(one, one.current, gathered()) for one in (strict, trained)]
+    assert limits[1] < limits[0]
 
 
 @pytest.mark.parametrize("method", FORWARD)
