@@ -29,6 +29,7 @@ from kwsctl.learning.enrolment_clips import take
 from kwsctl.learning.known import Known
 from kwsctl.learning.pseudo_labels import Labelled
 from kwsctl.learning.stored_negatives import StoredNegatives
+from kwsctl.learning.votes import Decision
 from kwsctl.progress import Progress, silent
 from kwsctl.seeding import numpy_generator
 from kwsctl.storage import write_text
@@ -133,14 +134,38 @@ def _simulated(
     for method in methods:
         made = outcome(method, known, gathered, truth)
         figures[method] = {**_facts(made), **dataclasses.asdict(test.of(made))}
-    learned = learner.known
-    figures["loop"] = {
-        "rolled_back": learner.tally.rolled_back,
-        **dataclasses.asdict(test.of(Outcome(learned.current, learned.threshold, "", 0, 0, 0.0, 0.0))),
-    }
+    figures["loop"] = _of_loop(learner, test)
+    answer(learner, labelled, stream, options.asked)
+    figures["loop-asked"] = _of_loop(learner, test)
     counts = Counter(f"{one.decision}/{kind_of(one, stream, base.clip_s)}" for one in labelled)
     calls = sum(said.kind == "keyword" for said in stream.said)
     return Case(scenario, speaker, keyword, dict(counts), calls, figures)
+
+
+def answer(learner: Learner, labelled: Sequence[Labelled], stream: life.Stream, count: int) -> None:
+    """Lets the person say what some segments are that were left in doubt, as `kwsctl users review` does.
+
+    Args:
+        learner: at the end of the stream; learns from the answers.
+        labelled: all segments; asked about are those that are nearest to being calls.
+        stream: with its truth.
+        count: how many are asked about.
+    """
+    doubts = sorted((one for one in labelled if one.decision == "abstain"), key=lambda one: -one.nearness)
+    learner.begin()  # another run: of the stream before only answers and what was learned are left
+    for one in doubts[:count]:
+        is_call = kind_of(one, stream, learner.known.base.clip_s) == "keyword"
+        side: Decision = "positive" if is_call else "negative"
+        learner.recall(dataclasses.replace(one, decision=side, told=True), new=True)
+    learner.end()
+
+
+def _of_loop(learner: Learner, test: Exam) -> dict[str, Any]:
+    learned = learner.known
+    return {
+        "rolled_back": learner.tally.rolled_back,
+        **dataclasses.asdict(test.of(Outcome(learned.current, learned.threshold, "", 0, 0, 0.0, 0.0))),
+    }
 
 
 def _facts(made: Outcome) -> dict[str, Any]:

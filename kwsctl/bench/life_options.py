@@ -28,6 +28,7 @@ class ContinualOptions:
             like the keyword all the time), `impostor` (somebody else says the keyword all day), `wrong`
             (30 % of the labels are turned round).
         snr_db: level of the speech over the noise.
+        asked: segments in doubt that the person is asked about at the end, for `loop-asked`.
         methods: see `kwsctl.bench.life_methods.outcome`.
         seed: of everything random.
     """
@@ -42,5 +43,6 @@ class ContinualOptions:
     hours: float = 2.0
     scenarios: tuple[str, ...] = ("speaker", "both")
     snr_db: float = 0.0
+    asked: int = 5
     methods: tuple[str, ...] = METHODS
     seed: int = 0

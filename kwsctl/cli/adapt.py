@@ -37,7 +37,10 @@ def adapt_command(
     ] = None,
     ask: Annotated[
         int | None,
-        typer.Option(metavar="N", help="Keep so many doubtful segments for a review."),
+        typer.Option(
+            metavar="N",
+            help="Keep the audio of so many segments in doubt, those nearest to calls, for users review.",
+        ),
     ] = None,
     environment: Annotated[
         str | None, typer.Option(metavar="NAME", help="What to call the room or car in the ledger.")
@@ -109,6 +112,8 @@ def _advise(found: Any, user: str) -> None:
         console.note("Stopped; the same command goes on from here where the stream is a file.")
     if found.asked:
         console.note(f"{found.asked} segments wait for an answer: kwsctl users review {user}")
+    elif found.abstained:
+        console.note("With --ask 5 the next run keeps five segments in doubt for you to say what they are.")
     if found.updates:
         console.note(f"Take it back: kwsctl users undo {user}")
 

@@ -196,10 +196,12 @@ class Learner:
             self.update()
 
     def gathered(self) -> Gathered:
-        """Gives what the stream gave so far, without what the others do not speak for."""
+        """Gives what the stream gave so far, without what neither the person nor the others speak for."""
         known = self.known
         positives = stacked([one.segment.power for one in self.kept.positives], known)
         rows = trusted(known.current, known.keyword, known.replay, positives)
+        told = {i for i, one in enumerate(self.kept.positives) if one.told}
+        rows = sorted({*rows, *told})
         return Gathered(
             positives[rows],
             stacked([one.segment.power for one in self.kept.negatives], known),

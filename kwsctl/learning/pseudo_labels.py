@@ -42,6 +42,7 @@ class Labelled:
         reason: the vote that decided.
         votes: what each vote said, as JSON-able values.
         again: whether it was in doubt when it was heard, and an update settled it.
+        told: whether the person said what it is.
     """
 
     segment: Segment
@@ -49,6 +50,12 @@ class Labelled:
     reason: str
     votes: Mapping[str, float] = field(repr=False)
     again: bool = False
+    told: bool = False
+
+    @property
+    def nearness(self) -> float:
+        """How near it is to being a call; by keyword and voice together where voices are told apart."""
+        return self.votes.get("joint", self.votes["keyword"])
 
 
 class Verifier:
@@ -110,21 +117,27 @@ class Verifier:
         said: dict[str, float] = {"keyword": round(above, 3)}
         if above < limits.low:
             return self._negative(segment, above, said)
+        reason = self._objection(segment, above, said)
+        if not reason:
+            return Labelled(segment, "positive", "all votes agree", said)
+        self._hear_voice(segment, above, said)
+        return Labelled(segment, "abstain", reason, said)
+
+    def _objection(self, segment: Segment, above: float, said: dict[str, float]) -> str:
+        limits = self.votes
         if above < limits.high:
-            return Labelled(segment, "abstain", "drop zone of the keyword score", said)
+            return "drop zone of the keyword score"
         agreeing = sum(value - self.threshold >= limits.low for value in segment.around)
         said["agreeing"] = agreeing
         if self.enrolled is not None and self._by_enrolled(segment, said) < limits.enrolled:
-            return Labelled(segment, "abstain", "the model before any pseudo-label disagrees", said)
+            return "the model before any pseudo-label disagrees"
         if agreeing < limits.agreeing:
-            return Labelled(segment, "abstain", "windows around it disagree", said)
+            return "windows around it disagree"
         reason = self._voice_objects(segment, above, said) or self._verification_objects(segment, said)
         if reason:
-            return Labelled(segment, "abstain", reason, said)
+            return reason
         said["consistent"] = self._consistency(segment)
-        if said["consistent"] < limits.consistent:
-            return Labelled(segment, "abstain", "variations of it disagree", said)
-        return Labelled(segment, "positive", "all votes agree", said)
+        return "variations of it disagree" if said["consistent"] < limits.consistent else ""
 
     def again(self, segment: Segment) -> Labelled:
         """Judges a segment that was in doubt before the model learned.
@@ -146,7 +159,7 @@ class Verifier:
     def _negative(self, segment: Segment, above: float, said: dict[str, float]) -> Labelled:
         """Lets the voice object to negatives that score rather high: they may be calls that were missed."""
         if above >= self.votes.low - self.votes.doubtful and self.voice is not None:
-            said["voice"] = self._cosine(segment)
+            self._hear_voice(segment, above, said)
             if said["voice"] >= self._needed:
                 return Labelled(segment, "abstain", "the person's voice, and not far enough below", said)
         return Labelled(segment, "negative", "keyword score", said)
@@ -160,12 +173,17 @@ class Verifier:
         features = middle(segment.power[None], self.bundle.n_frames)
         return round(float(voice_of(self.network, features)[0] @ cast(Tensor, self.voice)), 3)
 
+    def _hear_voice(self, segment: Segment, above: float, said: dict[str, float]) -> None:
+        if self.voice is None or "voice" in said:
+            return
+        said["voice"] = self._cosine(segment)
+        said["joint"] = round(above + VOICE_WEIGHT * (said["voice"] - self.own), 3)
+
     def _voice_objects(self, segment: Segment, above: float, said: dict[str, float]) -> str:
         if self.voice is None:
             return ""
-        cosine = said["voice"] = self._cosine(segment)
-        said["joint"] = round(above + VOICE_WEIGHT * (cosine - self.own), 3)
-        if cosine < self._needed:
+        self._hear_voice(segment, above, said)
+        if said["voice"] < self._needed:
             return "another voice"
         return "" if said["joint"] >= self.votes.joint else "keyword and voice are both doubtful"
 

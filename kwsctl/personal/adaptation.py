@@ -84,7 +84,7 @@ class Adaptation:
         self._told_s = self._flushed_s = 0.0
         self._place.complete(self._profile)
         self._answered = {name for facts in self._profile.updates for name in facts.get("answered", ())}
-        self._doubts = Doubts(options.ask, options.votes.high)
+        self._doubts = Doubts(options.ask)
         self.learner = Learner(
             known, first, options, on_label=self._labelled, on_update=self._decided, verify=verify
         )
@@ -129,7 +129,7 @@ class Adaptation:
         except KeyboardInterrupt:
             stopped = True
         self._flush()
-        for doubt in self._doubts.asked(self._stream, self.keyword):
+        for doubt in self._doubts.asked(self.keyword):
             review.ask(self._home, self._user, doubt, self._key)
         return self._told(heard_s, skipped_s, time.process_time() - began, stopped)
 
@@ -142,7 +142,7 @@ class Adaptation:
 
     def _labelled(self, labelled: Labelled, kept: bool) -> None:
         self._abstained += (labelled.decision == "abstain") - labelled.again
-        self._doubts.consider(labelled, self.learner.ear.engine.bundle)
+        self._doubts.consider(labelled, self._stream, self.learner.ear.engine.bundle)
         self._positives += kept and labelled.decision == "positive"
         self._negatives += kept and labelled.decision == "negative"
         if kept:

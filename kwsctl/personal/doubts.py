@@ -21,12 +21,11 @@ class Doubts:
 
     Args:
         most: how many at most.
-        high: margin from which the keyword's score speaks for a call.
     """
 
-    def __init__(self, most: int, high: float) -> None:
-        self._most, self._high = most, high
-        self._found: list[tuple[float, Labelled, NDArray[np.int16]]] = []
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._found: list[tuple[Labelled, str, NDArray[np.int16]]] = []
         self._recent = np.zeros(0, np.float32)
         self._end = 0
 
@@ -38,19 +37,23 @@ class Doubts:
             self._recent = np.concatenate([self._recent[-KEPT_SAMPLES:], samples])
             self._end = before + len(samples)
 
-    def consider(self, labelled: Labelled, bundle: Bundle) -> None:
-        """Keeps a segment on which the votes did not agree if it is among the nearest."""
-        if not self._most or labelled.decision != "abstain":
+    def consider(self, labelled: Labelled, stream: str, bundle: Bundle) -> None:
+        """Keeps a segment on which the votes did not agree if it is among the nearest, until they do."""
+        if not self._most:
+            return
+        if labelled.decision != "abstain":
+            digest = labelled.segment.digest
+            self._found = [one for one in self._found if one[0].segment.digest != digest]
             return
         rate_hz = bundle.features.sample_rate_hz
         last = round((labelled.segment.time_s + ASK_MARGIN_S) * rate_hz) - (self._end - len(self._recent))
         first = max(0, last - round((bundle.clip_s + 2 * ASK_MARGIN_S) * rate_hz))
         audio = np.rint(self._recent[first : max(first, last)] * 32767).clip(-32768, 32767).astype(np.int16)
-        self._found.append((-abs(labelled.votes["keyword"] - self._high), labelled, audio))
-        self._found = sorted(self._found, key=lambda one: -one[0])[: self._most]
+        self._found.append((labelled, stream, audio))
+        self._found = sorted(self._found, key=lambda one: -one[0].nearness)[: self._most]
 
-    def asked(self, stream: str, keyword: str) -> Iterator[review.Asked]:
+    def asked(self, keyword: str) -> Iterator[review.Asked]:
         """Gives them for the queue."""
-        for _, one, audio in self._found:
+        for one, stream, audio in self._found:
             facts = {"stream": stream, "time_s": round(one.segment.time_s, 3), "votes": dict(one.votes)}
             yield review.Asked(one.segment.digest, keyword, facts, as_features(one.segment.power), audio)

@@ -69,7 +69,8 @@ def recalled(person: Profile, keyword: str) -> Iterator[tuple[Labelled, str]]:
             for one in as_power(features):
                 segment = Segment(0, 0.0, 0.0, (), one)
                 side: Decision = "positive" if decision == "positive" else "negative"
-                yield Labelled(segment, side, "earlier", {}), number
+                told = number.startswith(review.ASKED)
+                yield Labelled(segment, side, "earlier", {}, told=told), number
 
 
 def chosen(person: Profile, keyword: str | None) -> str:

@@ -119,7 +119,7 @@ def test_a_life_is_simulated_once_and_what_was_done_is_not_done_again(
     )  # fmt: skip
     given = crowd(), toy_people.encoder(), toy_people.negatives(), options, tmp_path
     (one,) = continual(*given)
-    assert set(one.methods) == {"none", "head", "loop"}
+    assert set(one.methods) == {"none", "head", "loop", "loop-asked"}
     assert one.calls == 4
     assert 0 <= one.methods["head"]["recall"] <= 1
     (kept,) = (tmp_path / "bench" / "continual").iterdir()

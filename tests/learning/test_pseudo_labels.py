@@ -17,6 +17,7 @@ from kwsctl.learning.enrolment_material import voice_of
 from kwsctl.learning.enrolment_trials import margins_of
 from kwsctl.learning.pseudo_labels import Kept, Labelled, Verifier, trusted
 from kwsctl.learning.segments import Segment
+from kwsctl.learning.voice_fusion import VOICE_WEIGHT
 from kwsctl.learning.votes import Votes
 from tests import toy_people
 from tests.toy_people import WORDS
@@ -73,6 +74,14 @@ def test_each_vote_alone_makes_it_abstain(
     found = judged(segment(), dataclasses.replace(LOOSE, **votes), **given)
     assert found.decision == "abstain"
     assert reason in found.reason
+
+
+def test_of_every_doubt_it_is_told_how_near_it_is_to_a_call() -> None:
+    near = judged(segment(), dataclasses.replace(LOOSE, high=50.0), own=0.5)
+    far = judged(segment(), dataclasses.replace(LOOSE, high=50.0), own=0.9)
+    assert near.nearness == near.votes["joint"] == pytest.approx(far.nearness + 0.4 * VOICE_WEIGHT, abs=0.01)
+    deaf = judged(segment(), dataclasses.replace(LOOSE, high=50.0), voice=None)
+    assert deaf.nearness == deaf.votes["keyword"]
 
 
 def test_the_model_before_any_pseudo_label_has_a_vote() -> None:

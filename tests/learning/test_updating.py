@@ -12,7 +12,7 @@ from kwsctl import registry
 from kwsctl.bundle import Delta
 from kwsctl.errors import ExtensionError, InputError
 from kwsctl.learning import guard, updating
-from kwsctl.learning.adapt import AdaptOptions
+from kwsctl.learning.adapt import AdaptOptions, Learner
 from kwsctl.learning.adapters._enrolment import margins
 from kwsctl.learning.canary import Tolerances
 from kwsctl.learning.enroll import enroll
@@ -21,6 +21,8 @@ from kwsctl.learning.known import Gathered, Known
 from kwsctl.learning.new_threshold import threshold_of
 from kwsctl.learning.piece_orders import REARRANGED
 from kwsctl.learning.precision import Quantization
+from kwsctl.learning.pseudo_labels import Labelled
+from kwsctl.learning.segments import Segment
 from kwsctl.learning.surroundings import CHUNK_FRAMES, Room, in_room, to_level
 from kwsctl.learning.updating import Proposal
 from tests import toy_people
@@ -67,6 +69,15 @@ def test_more_pieces_of_a_trained_keyword_may_pass_so_that_its_threshold_is_lowe
     trained = dataclasses.replace(strict, base=toy_people.keyword_model(), made={})
     limits = [threshold_of(one, one.current, gathered()) for one in (strict, trained)]
     assert limits[1] < limits[0]
+
+
+@pytest.mark.parametrize("told", [False, True])
+def test_what_the_person_said_is_a_call_is_learned_from_whatever_it_resembles(told: bool) -> None:
+    learner = Learner(known(), (known().current, known().threshold), AdaptOptions())
+    for power, said in ((gathered().positives[:5], False), (gathered().negatives[:1], told)):
+        for one in power:
+            learner.recall(Labelled(Segment(0, 0.0, 0.0, (), one), "positive", "earlier", {}, told=said))
+    assert len(learner.gathered().positives) == 5 + told
 
 
 @pytest.mark.parametrize("method", FORWARD)
