@@ -26,6 +26,7 @@ UNGUARDED = "-unguarded"
 ORACLE = "oracle-"
 BENCH_ONLY = ("tent", "naive")
 WITHOUT_ROOM = "-without-room"
+UNTUNED = "-untuned"
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -56,8 +57,8 @@ def outcome(method: str, known: Known, gathered: Gathered, truth: Gathered) -> O
 
     Args:
         method: `none`, `tent`, `naive`, or what `kwsctl adapt --method` takes; with `oracle-` before it, it
-            learns from the true labels; with `-without-room` after it, from the stream's segments only;
-            with `-unguarded` after it, nothing is rolled back.
+            learns from the true labels; with `-without-room` after it, from the stream's segments only, with
+            `-untuned` on the trunk as it is; with `-unguarded` after it, nothing is rolled back.
         known: the person as enrolled.
         gathered: segments with pseudo-labels.
         truth: the same stream with true labels.
@@ -69,27 +70,28 @@ def outcome(method: str, known: Known, gathered: Gathered, truth: Gathered) -> O
     given = truth if name.startswith(ORACLE) else gathered
     if name.endswith(WITHOUT_ROOM):
         given = dataclasses.replace(given, room=None)
-    name = name.removeprefix(ORACLE).removesuffix(WITHOUT_ROOM)
+    tune_room = not name.endswith(UNTUNED)
+    name = name.removeprefix(ORACLE).removesuffix(WITHOUT_ROOM).removesuffix(UNTUNED)
     # What others computed for this person before must not make a method look cheap.
     fresh = dataclasses.replace(known, made={})
     with FlopCounterMode(display=False) as counter:
-        proposal = _proposal(fresh, given, gathered, name)
+        proposal = _proposal(fresh, given, gathered, name, tune_room)
     decided = updating.decide(known, given, proposal, Tolerances(), known.current)
     if method.endswith(UNGUARDED) or method.startswith(ORACLE):
         decided = dataclasses.replace(decided, reason="")
     after = updating.after(known, decided)
-    size = 0 if proposal.delta is None else sum(t.numel() for t in proposal.delta.changes.values()) * 4
+    size = 0 if proposal.delta is None else sum(t.nbytes for t in proposal.delta.changes.values())
     figures = decided.before if decided.reason else decided.after
     forgotten = decided.first.global_task - figures.global_task
     macs = counter.get_total_flops() // 2
     return Outcome(after.current, after.threshold, decided.reason, size, macs, figures.drift, forgotten)
 
 
-def _proposal(known: Known, given: Gathered, gathered: Gathered, name: str) -> Proposal:
+def _proposal(known: Known, given: Gathered, gathered: Gathered, name: str, tune_room: bool) -> Proposal:
     if name == "none":
         return Proposal(None, known.threshold)
     if name not in BENCH_ONLY:
-        return updating.propose(known, given, name)
+        return updating.propose(known, given, name, tune_room=tune_room)
     delta = tent(known, gathered) if name == "tent" else naive(known, given)
     return Proposal(delta, threshold_of(known, known.current.with_delta(delta), given))
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 METHODS = (
     "none", "threshold", "statistics", "prototype", "prototypes", "tent", "search", "forward", "head",
-    "head-without-room", "head-unguarded", "bias", "lora", "full", "ewc", "full-unguarded", "naive-unguarded",
-    "oracle-head", "oracle-full",
+    "head-without-room", "head-untuned", "head-unguarded", "bias", "lora", "full", "ewc",
+    "full-unguarded", "naive-unguarded", "oracle-head", "oracle-full",
 )  # fmt: skip
 
 

@@ -42,6 +42,8 @@ class AdaptOptions:
         every: new positives from which an update is tried.
         most: positives that are kept.
         use_room: let enrolled clips sound in the room of the stream.
+        tune_room: let the trunk learn a loud room without labels, see `kwsctl.learning.room_tuning`; methods
+            that only infer do not.
         ask: how many segments at most to ask the person about; only of these the audio is kept.
         environment: name of the room, for the ledger and the profile.
         guarded: let the guard roll updates back; off only to show what it is for.
@@ -56,6 +58,7 @@ class AdaptOptions:
     every: int = 6
     most: int = 64
     use_room: bool = True
+    tune_room: bool = True
     ask: int = 0
     environment: str = ""
     guarded: bool = True
@@ -182,10 +185,12 @@ class Learner:
             self._listen_to_room(heard)
             for segment in self._segmenter.push(heard):
                 self._label(segment)
-        if self._options.use_room and not self._room_used and len(self.room.chunks) >= ROOM_KNOWN:
+        options = self._options
+        if options.use_room and not self._room_used and len(self.room.chunks) >= ROOM_KNOWN:
             self._room_used = True
-            self.update()
-        if self._fresh >= self._options.every:
+            if not (options.tune_room and self.update(tune_room=True).reason == ""):
+                self.update()
+        if self._fresh >= options.every:
             self.update()
 
     def end(self) -> None:
@@ -209,13 +214,25 @@ class Learner:
             stacked(list(self._unlabelled), known),
         )
 
-    def update(self) -> Decided:
-        """Tries an update, and takes it if the guard has no objection."""
+    def update(self, *, tune_room: bool = False) -> Decided:
+        """Tries an update, and takes it if the guard has no objection.
+
+        Args:
+            tune_room: let the trunk learn the room first.
+
+        Returns:
+            What the guard said.
+        """
         self._fresh = 0
         gathered = self.gathered()
         options = self._options
         proposal = updating.propose(
-            self.known, gathered, options.method, options.precision, options.quantization
+            self.known,
+            gathered,
+            options.method,
+            options.precision,
+            options.quantization,
+            tune_room=tune_room,
         )
         decided = updating.decide(self.known, gathered, proposal, options.tolerances, self._first[0])
         if not options.guarded:
@@ -225,6 +242,8 @@ class Learner:
         self.known = updating.after(self.known, decided)
         if not decided.reason:
             self.ear.retune(TorchEngine(self.known.current))
+            if proposal.tuned:
+                self._first = self.known.current, self.known.threshold
             if not self.kept.positives:  # only the room was learned
                 self._unlearned = self.known.current, self.known.threshold
         self._verifier = self._judge()
@@ -236,6 +255,9 @@ class Learner:
     def _judge(self) -> Verifier:
         known, room = self.known, self.room.recorded() if self._options.use_room else None
         voice, own, stranger = updating.voices(known, room)
+        votes = self._options.votes
+        if known.tuned:
+            votes = dataclasses.replace(votes, joint=votes.joint_tuned)
         return Verifier(
             known.current,
             known.keyword,
@@ -244,7 +266,7 @@ class Learner:
             own=own,
             stranger=stranger,
             enrolled=self._unlearned if known.current is not self._unlearned[0] else None,
-            votes=self._options.votes,
+            votes=votes,
             fuse=known.only,
             seed=self._options.seed,
             verify=self._verify,

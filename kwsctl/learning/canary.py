@@ -7,6 +7,9 @@ from dataclasses import dataclass
 RARER = 20.0
 """Calls to expect are told at false alarms that are so much rarer than the budget: where all calls are heard
 at the budget, what an update does to them shows only there."""
+RARER_TUNED = 5.0
+"""The same where the trunk has learned a room: other words are the outermost then, and the few of them that
+a canary holds say nothing so far out."""
 FEWER = 0.8
 """Share of the false alarms that must be left for their fall to be a gain."""
 

@@ -47,7 +47,14 @@ Embed = Callable[[Bundle, Tensor], Tensor]
 
 
 def figures(
-    canary: Canary, bundle: Bundle, keyword: str, threshold: float, base: Bundle, embedded: Embed
+    canary: Canary,
+    bundle: Bundle,
+    keyword: str,
+    threshold: float,
+    base: Bundle,
+    embedded: Embed,
+    *,
+    rarer: float = RARER,
 ) -> CanaryFigures:
     """Scores a canary.
 
@@ -58,6 +65,7 @@ def figures(
         threshold: of the margin, that is in use with this model.
         base: the global model.
         embedded: embeds features.
+        rarer: how much rarer than the budget the false alarms are at which calls to expect are told.
 
     Returns:
         Its figures.
@@ -67,7 +75,7 @@ def figures(
     logits = cast(nn.Linear, network.head)(embedded(bundle, canary.calls)).detach()
     own = margins(bundle, keyword, logits).double().numpy()
     fair = threshold_for(others, canary.budget)
-    strict = threshold_for(others, canary.budget / RARER)
+    strict = threshold_for(others, canary.budget / rarer)
     words, reference = embedded(bundle, canary.words), embedded(base, canary.words)
     turned = 1 - float(fn.cosine_similarity(words, reference, dim=1).mean())
     return CanaryFigures(

@@ -36,6 +36,7 @@ class Known:
         budget: share of other words that may be taken for the keyword.
         negatives: of other people.
         seed: of everything random.
+        tuned: whether the trunk has learned a room.
     """
 
     base: Bundle
@@ -48,6 +49,7 @@ class Known:
     budget: float
     negatives: StoredNegatives
     seed: int = 0
+    tuned: bool = False
     made: dict[object, tuple[object, Tensor]] = field(default_factory=dict, repr=False)
 
     @property

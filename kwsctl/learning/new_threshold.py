@@ -26,7 +26,7 @@ ROOM_COPIES = 3
 HELD_BACK = 3  # every third segment of the stream is for thresholds and the canary, and not fitted to
 
 
-def threshold_of(known: Known, bundle: Bundle, gathered: Gathered) -> float:
+def threshold_of(known: Known, bundle: Bundle, gathered: Gathered, *, rarer: float = RARER) -> float:
     """Chooses the margin that keeps to the budget on all that no row is fitted to.
 
     That is the highest of three: for stored negatives as they are and in the room, for rearranged clips, and
@@ -36,6 +36,7 @@ def threshold_of(known: Known, bundle: Bundle, gathered: Gathered) -> float:
         known: the person.
         bundle: the model proposed.
         gathered: from the stream.
+        rarer: how much rarer than the budget false alarms may always be.
 
     Returns:
         The margin.
@@ -43,7 +44,7 @@ def threshold_of(known: Known, bundle: Bundle, gathered: Gathered) -> float:
     room = gathered.room
     mixed = held_out(known, "rearranged", known.mixed[1::2], None, bundle.n_frames)
     stored = held_out(known, "threshold", known.others[1::4], room, bundle.n_frames)
-    wanted = [_limit(known, bundle, stored, _allowed(known, stored))]
+    wanted = [_limit(known, bundle, stored, _allowed(known, stored, room, rarer))]
     found = _peaks(known, bundle, mixed)
     wanted.append(limit_of_rearranged(found, known.budget, is_known=known.is_trained))
     heard = gathered.negatives[HELD_BACK - 1 :: HELD_BACK]
@@ -53,13 +54,16 @@ def threshold_of(known: Known, bundle: Bundle, gathered: Gathered) -> float:
     return max(wanted)
 
 
-def _allowed(known: Known, stored: Tensor) -> float:
+def _allowed(known: Known, stored: Tensor, room: Tensor | None, rarer: float) -> float:
     """Gives the share of stored negatives that may pass: as many as now, not fewer than are rare anyway.
 
-    An update is for hearing more calls, not for spending what is left of the budget.
+    An update is for hearing more calls, not for spending what is left of the budget. Hardly any word
+    passes in a loud room, calls neither: there as many may as do in quiet.
     """
-    now = share_above(_peaks(known, known.current, stored), known.threshold)
-    return min(known.budget, max(now, known.budget / RARER))
+    found = _peaks(known, known.current, stored)
+    places = [found] if room is None else np.split(found, 2)
+    now = max(share_above(margins, known.threshold) for margins in places)
+    return min(known.budget, max(now, known.budget / rarer))
 
 
 def held_out(known: Known, name: str, power: Tensor, room: Tensor | None, n_frames: int) -> Tensor:

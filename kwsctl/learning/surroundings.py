@@ -112,8 +112,13 @@ def beside(clips: Tensor) -> Tensor | None:
     if not stretches:
         return None
     found = torch.stack(stretches)
-    softer_db = 10 * (_loud(clips).mean(1) / clips.shape[1] / found.mean().clamp_min(1e-12)).log10()
-    return found if float(softer_db.median()) < HEARD_DB else None
+    return found if matters(found, clips) else None
+
+
+def matters(room: Tensor, clips: Tensor) -> bool:
+    """Tells whether a room [M, F, C] is loud enough beside clips [K, F, T'] to move a score."""
+    softer_db = 10 * (_loud(clips).mean(1) / clips.shape[1] / room.mean().clamp_min(1e-12)).log10()
+    return float(softer_db.median()) < HEARD_DB
 
 
 def as_beside(features: Tensor, clips: Tensor, room: Tensor, generator: torch.Generator) -> Tensor:

@@ -14,14 +14,15 @@ from kwsctl import registry
 from kwsctl.bundle import Bundle, Delta
 from kwsctl.errors import ExtensionError
 from kwsctl.features.augmentation import augment, middle
-from kwsctl.learning import canary, guard
+from kwsctl.learning import canary, guard, room_tuning
 from kwsctl.learning.adapters._enrolment import MILD, Enrolment, direction, embed
+from kwsctl.learning.canary import RARER, RARER_TUNED
 from kwsctl.learning.enrolment_material import voice_of
 from kwsctl.learning.enrolment_trials import ADAPTERS
 from kwsctl.learning.known import Gathered, Known
 from kwsctl.learning.new_threshold import HELD_BACK, ROOM_COPIES, held_out, threshold_of
 from kwsctl.learning.precision import FULL, Quantization
-from kwsctl.learning.surroundings import in_room
+from kwsctl.learning.surroundings import in_room, matters
 from kwsctl.seeding import torch_generator
 
 FORWARD = "kwsctl.learning.forward"
@@ -37,10 +38,17 @@ class Proposal:
     Attributes:
         delta: of the model; None if only the threshold changes.
         threshold: of the margin.
+        tuned: whether the trunk has learned a room.
     """
 
     delta: Delta | None
     threshold: float
+    tuned: bool = False
+
+    @property
+    def rarer(self) -> float:
+        """How much rarer than the budget false alarms are at which calls to expect are told."""
+        return RARER_TUNED if self.tuned else RARER
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,16 +115,16 @@ def material_of(known: Known, gathered: Gathered, *, teach: bool) -> Material:
         others.append(known.once("others in room", room, lambda: in_room(torch.cat(others), room, draw)))
     n_frames = known.current.n_frames
     stored = known.once("others to fit", room, lambda: middle(torch.cat(others), n_frames))
+    says = known.base if teach else known.current
+    taught = [known.embedded(says, stored)]
+    if teach and room is not None:  # words in the room are to come out as they do in quiet
+        taught = [taught[0][: len(stored) // 2]] * 2
     hard = [i for i in range(len(gathered.negatives)) if i % HELD_BACK != HELD_BACK - 1]
     heard = middle(gathered.negatives[hard], n_frames)
     power = torch.cat([*calls, gathered.positives[kept]])
     task = Enrolment(known.current, known.keyword, power, torch.cat([stored, heard]), known.seed)
-    says = known.base if teach else known.current
-    taught = (
-        [known.embedded(says, stored), embed(Bundle.model(says), heard)]
-        if len(heard)
-        else [known.embedded(says, stored)]
-    )
+    if len(heard):
+        taught.append(embed(Bundle.model(says), heard))
     task.__dict__["negative_embeddings"] = torch.cat(taught)
     return Material(task, known, middle(gathered.unlabelled, n_frames))
 
@@ -127,6 +135,8 @@ def propose(
     method: str,
     precision: str = FULL,
     quantization: Quantization | None = None,
+    *,
+    tune_room: bool = False,
 ) -> Proposal:
     """Lets a method learn, and chooses the threshold anew.
 
@@ -136,6 +146,7 @@ def propose(
         method: an adapter of enrolment, a file in `learning/forward/`, or `threshold`.
         precision: of an adapter that tunes the network.
         quantization: how numbers are put on grids.
+        tune_room: let an adapter learn on a trunk that has learned the room, where that is loud.
 
     Returns:
         What to change.
@@ -143,12 +154,34 @@ def propose(
     Raises:
         ExtensionError: no such method.
     """
-    delta = None
+    delta, trunk, room = None, None, gathered.room
     if method != "threshold":
-        delta = _learned(known, gathered, method, precision, quantization or Quantization())
+        on = known
+        if (
+            tune_room
+            and method in registry.names(ADAPTERS)
+            and room is not None
+            and matters(room, known.replay)
+        ):
+            trunk = room_tuning.learn(known, room)
+            on = dataclasses.replace(known, current=known.current.with_delta(trunk))
+        delta = _learned(on, gathered, method, precision, quantization or Quantization())
+        if trunk is not None and delta is not None:
+            delta = _on_top(known.current, trunk, delta)
     bundle = known.current if delta is None else known.current.with_delta(delta)
     with torch.no_grad():
-        return Proposal(delta, threshold_of(known, bundle, gathered))
+        rarer = RARER if trunk is None else RARER_TUNED
+        return Proposal(delta, threshold_of(known, bundle, gathered, rarer=rarer), tuned=trunk is not None)
+
+
+def _on_top(current: Bundle, first: Delta, then: Delta) -> Delta:
+    """Makes one change of two, the second of which was made on top of the first."""
+    made_by = {**then.made_by, "room": dict(first.made_by)}
+    found = {**first.changes, **then.changes}
+    if len(found) < len(first.changes) + len(then.changes):
+        last, before = current.with_delta(first).with_delta(then).weights, current.weights
+        found = {n: w - before[n] for n, w in last.items() if not torch.equal(w, before[n])}
+    return dataclasses.replace(then, base_sha256=first.base_sha256, changes=found, made_by=made_by)
 
 
 def _learned(
@@ -221,7 +254,9 @@ def decide(
     kept = canary_of(known, gathered)
     after = known.current if proposal.delta is None else known.current.with_delta(proposal.delta)
     scored = [
-        guard.figures(kept, bundle, known.keyword, threshold, known.base, known.embedded)
+        guard.figures(
+            kept, bundle, known.keyword, threshold, known.base, known.embedded, rarer=proposal.rarer
+        )
         for bundle, threshold in (
             (known.current, known.threshold), (after, proposal.threshold), (first, known.threshold),
         )
@@ -273,4 +308,5 @@ def after(known: Known, decided: Decided) -> Known:
         return known
     delta = decided.proposal.delta
     current = known.current if delta is None else known.current.with_delta(delta)
-    return dataclasses.replace(known, current=current, threshold=decided.proposal.threshold)
+    tuned = known.tuned or decided.proposal.tuned
+    return dataclasses.replace(known, current=current, threshold=decided.proposal.threshold, tuned=tuned)

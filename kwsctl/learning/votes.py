@@ -17,6 +17,7 @@ class Votes:
         low: margin below which it speaks for a negative; between the two is the drop zone.
         voice: share of the way from the usual stranger to the person that the voice must have gone.
         joint: what margin and voice must reach together; the voice counts from the person's usual cosine.
+        joint_tuned: the same where the trunk has learned a room, and the threshold lets more pass.
         doubtful: how far below `low` a segment in the person's voice is still no negative.
         enrolled: margin that the model before any pseudo-label must give a positive.
         agreeing: windows around a segment that must be above `low`, too.
@@ -28,6 +29,7 @@ class Votes:
     low: float = -4.0
     voice: float = 0.8
     joint: float = 0.0
+    joint_tuned: float = 1.25
     doubtful: float = 3.0
     enrolled: float = -2.0
     agreeing: int = 3

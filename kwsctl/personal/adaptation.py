@@ -173,6 +173,7 @@ class Adaptation:
             "negatives": self.learner.tally.kept["negative"],
             "answered": answered(self._profile),
             "environment": self._options.environment,
+            "room": decided.proposal.tuned and not self.learner.kept.positives,
             "canary": figures,
             "threshold_before": self._profile.keywords[self.keyword].threshold,
             "deltas_before": len(self._profile.deltas),

@@ -49,12 +49,18 @@ def known_of(person: Profile, base: Bundle, keyword: str, negatives: StoredNegat
         budget=_budget(about),
         negatives=negatives,
         seed=seed,
+        tuned=any("room" in d.made_by and d.made_by.get("keyword") == keyword for d in person.deltas),
     )
 
 
 def first_of(person: Profile, base: Bundle, keyword: str) -> tuple[Bundle, float]:
-    """Gives the model and the threshold as they were enrolled, before any adaptation of the keyword."""
+    """Gives the model and the threshold as they were before the keyword learned from any segment of a stream.
+
+    That is as it was enrolled, or as it was when it had learned a room.
+    """
     facts = [update for update in person.updates if update["keyword"] == keyword]
+    rooms = [number for number, update in enumerate(facts) if update.get("room")]
+    facts = facts[rooms[-1] + 1 :] if rooms else facts
     deltas, threshold = person.deltas, person.keywords[keyword].threshold
     if facts:
         deltas, threshold = deltas[: facts[0]["deltas_before"]], facts[0]["threshold_before"]

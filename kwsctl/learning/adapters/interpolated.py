@@ -34,7 +34,7 @@ def learn(task: Enrolment) -> Delta:
     """
     found: dict[str, Tensor] = {}
     for name, change in changes(task, tuned(task, tuning(task))).items():
-        found |= _thin(name, SHARE * change)
+        found |= thin(name, SHARE * change, RANK)
     return task.delta(
         found,
         "interpolated",
@@ -46,16 +46,25 @@ def learn(task: Enrolment) -> Delta:
     )
 
 
-def _thin(name: str, change: Tensor) -> dict[str, Tensor]:
-    """Gives two thin matrices for the change of a weight, or the change where they would be no smaller."""
+def thin(name: str, change: Tensor, rank: int) -> dict[str, Tensor]:
+    """Gives two thin matrices for the change of a weight, or the change where they would be no smaller.
+
+    Args:
+        name: of the weight.
+        change: of it.
+        rank: columns of the one matrix and rows of the other.
+
+    Returns:
+        By name, as a `Delta` has them, in sixteen bits where anything is cut.
+    """
     rows, columns = change.shape[0], change[0].numel()
     if change.ndim == 1:
         return {name: change}
     # Of the head one row changes most, and others a little, each in its own direction.
-    if name.startswith("head.") or RANK * (rows + columns) >= rows * columns:
+    if name.startswith("head.") or rank * (rows + columns) >= rows * columns:
         return {name: change.half()}
     up, strength, down = torch.linalg.svd(change.reshape(rows, columns), full_matrices=False)
     return {
-        name + LOW_RANK_UP: (up[:, :RANK] * strength[:RANK]).half(),
-        name + LOW_RANK_DOWN: down[:RANK].half(),
+        name + LOW_RANK_UP: (up[:, :rank] * strength[:rank]).half(),
+        name + LOW_RANK_DOWN: down[:rank].half(),
     }

@@ -1,0 +1,101 @@
+"""Teaches a network a room without any label: words there are to come out as they do in quiet.
+
+Teacher and student hear the same words, the student in the noise of the room (parallel data, Li et al. 2017,
+"Large-scale domain adaptation via teacher-student learning", arXiv 1708.05466, section 2). The teacher is the
+global model, so that what it knows of other words is what is learned, and not forgotten.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+
+from kwsctl.bundle import Bundle, Delta
+from kwsctl.features.logmel import compress
+from kwsctl.learning.adapters.interpolated import thin
+from kwsctl.learning.known import Known
+from kwsctl.learning.loop import Batch, Judged, fit
+from kwsctl.learning.schedule import warmup_cosine
+from kwsctl.learning.surroundings import in_room
+from kwsctl.seeding import torch_generator
+
+STEPS, BATCH, OWN = 100, 48, 16
+LEARNING_RATE = 2e-3
+QUIET_SHARE = 1 / 3
+RANK = 8
+
+
+class _Says(nn.Module):
+    """What a network makes of words, and of voices if it tells them; statistics of normalization stay."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def train(self, mode: bool = True) -> _Says:
+        """Leaves the network in evaluation mode."""
+        self.training = mode
+        self.network.eval()
+        return self
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Maps features [B, F, T] to embeddings [B, E], with those of the voice [B, E + S]."""
+        network = cast(Any, self.network)
+        return torch.cat(network.both(x), 1) if hasattr(network, "both") else cast(Tensor, network.embed(x))
+
+
+def learn(known: Known, room: Tensor) -> Delta:
+    """Tunes the trunk of a person's model to a room.
+
+    Args:
+        known: the person; what is heard are their clips and half of the stored negatives.
+        room: [M, F, C] mel power of stretches of it.
+
+    Returns:
+        The change of the trunk, in thin matrices.
+    """
+    network = copy.deepcopy(Bundle.model(known.current)).requires_grad_(False)
+    free = [part for name, part in network.named_parameters() if not name.startswith("head.")]
+    for part in free:
+        part.requires_grad_(True)
+    fit(
+        _Says(network),
+        lambda _epoch: _batches(known, room),
+        _judged,
+        torch.optim.AdamW(free, lr=LEARNING_RATE, weight_decay=0.0),
+        epochs=1,
+        steps_per_epoch=STEPS,
+        learning_rate=warmup_cosine(LEARNING_RATE, STEPS // 10, STEPS),
+    )
+    found: dict[str, Tensor] = {}
+    for name, after in network.state_dict().items():
+        if not torch.equal(after, known.current.weights[name]):
+            found |= thin(name, (after - known.current.weights[name]).detach(), RANK)
+    return Delta(known.current.sha256, found, made_by={"method": "room"})
+
+
+def _batches(known: Known, room: Tensor) -> Iterator[Batch]:
+    """Gives words in the room, and what the global model says of them in quiet."""
+    teacher = _Says(Bundle.model(known.base)).eval()
+    draw = torch_generator(known.seed, "room tuning")
+    others, n_frames = known.others[::2], known.current.n_frames
+    slack = others.shape[2] - n_frames
+    for _ in range(STEPS):
+        own = torch.randint(len(known.replay), (OWN,), generator=draw)
+        rows = torch.randint(len(others), (BATCH - OWN,), generator=draw)
+        first = int(torch.randint(slack + 1, (1,), generator=draw))
+        quiet = torch.cat([known.replay[own], others[rows]])[:, :, first : first + n_frames]
+        is_quiet = torch.rand(BATCH, generator=draw) < QUIET_SHARE
+        heard = torch.where(is_quiet[:, None, None], quiet, in_room(quiet, room, draw))
+        with torch.no_grad():
+            said = teacher(compress(quiet))
+        yield Batch(compress(heard), said, rows)
+
+
+def _judged(output: Tensor, batch: Batch) -> Judged:
+    away = (output - batch.target).square().sum(1) / batch.target.square().sum(1).mean()
+    return Judged(away.mean(), 0.0)
