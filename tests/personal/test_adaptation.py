@@ -31,6 +31,7 @@ from kwsctl.personal.adaptation import Adaptation, Adapted
 from kwsctl.personal.encryption import Key
 from kwsctl.personal.enrolment import added
 from kwsctl.personal.heard_before import HeardBefore
+from kwsctl.personal.learned import first_of, known_of
 from kwsctl.streaming.sources import sources
 from tests import real_people
 from tests.real_people import KEYWORD
@@ -140,6 +141,27 @@ def test_undo_takes_back_what_was_learned_and_where_it_had_got_to(
     assert left is not None
     assert (left.updates, dict(left.heard), left.digests) == ((), {}, ())
     assert HeardBefore(home, "ana", None).until_s == {}
+
+
+def test_a_loud_room_is_learned_kept_and_taken_back(
+    lived: tuple[Path, list[Path], Path, life.Stream], tmp_path: Path
+) -> None:
+    home, room = tmp_path / "home", tmp_path / "room.wav"
+    shutil.copytree(lived[0], home)
+    files.write(room, 0.05 * np.random.default_rng(0).standard_normal(105 * 16_000).astype(np.float32), 16_000)
+    free = Tolerances(calls=1.0, expected=1.0, false_alarms=1.0, global_task=1.0, drift=2.0, gain=-2.0)
+    assert adapted(home, str(room), options=dataclasses.replace(OPTIONS, tolerances=free)).updates == 1
+    base, person = bundle.load(shipped(ENCODER)), profile.load(home, "ana")
+    assert [update["room"] for update in person.updates] == [True]
+    assert 0 < sum(change.nbytes for change in person.deltas[-1].changes.values()) < 200_000
+    current = profile.apply(person, base)
+    # What later updates are held against has learned the room, too, for no segment has spoken yet.
+    assert first_of(person, base, KEYWORD)[0].sha256 == current.sha256
+    known = known_of(person, base, KEYWORD, stored_negatives.load(shipped(NEGATIVES)), 0)
+    assert known.tuned and known.current.sha256 == current.sha256
+    left = profile.undo(home, "ana")
+    assert left is not None and len(left.deltas) == len(person.deltas) - 1
+    assert not known_of(left, base, KEYWORD, known.negatives, 0).tuned
 
 
 def test_a_kill_between_model_and_ledger_is_made_good_by_the_next_run(

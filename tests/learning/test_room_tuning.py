@@ -1,0 +1,150 @@
+"""A room is learned without labels: words there come out as they do in quiet, and quiet words as before."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+from torch.nn import functional as fn
+
+from kwsctl.bundle import Bundle, Delta
+from kwsctl.features.augmentation import middle
+from kwsctl.learning import guard, new_threshold, room_tuning, updating
+from kwsctl.learning.adapt import AdaptOptions, Learner
+from kwsctl.learning.adapters._enrolment import embed
+from kwsctl.learning.canary import RARER, RARER_TUNED, Tolerances
+from kwsctl.learning.enrolment_material import voice_of
+from kwsctl.learning.known import Gathered, Known
+from kwsctl.learning.surroundings import CHUNK_FRAMES, in_room, matters
+from kwsctl.seeding import torch_generator
+from tests.learning.test_updating import known
+
+
+@functools.cache
+def loud(share: float = 0.3) -> Tensor:
+    """A room with noise in every band where the person speaks."""
+    bins = known().base.features.mel_bins
+    draw = torch.Generator().manual_seed(0)
+    return (
+        share
+        * known().replay.mean((0, 2))[None, :, None]
+        * torch.rand(8, bins, CHUNK_FRAMES, generator=draw)
+        * 4
+    )
+
+
+def gathered(room: Tensor | None) -> Gathered:
+    none = known().replay[:0]
+    return Gathered(none, none, room, none)
+
+
+@functools.cache
+def tuned() -> Bundle:
+    return known().current.with_delta(room_tuning.learn(known(), loud()))
+
+
+def away(bundle: Bundle, *, heard_in_room: bool, voice: bool = False) -> float:
+    """How far words that nothing was fitted to come out from what the base says of them in quiet."""
+    quiet = known().others[1::2]
+    heard = in_room(quiet, loud(), torch_generator(9, "test")) if heard_in_room else quiet
+    of = voice_of if voice else embed
+    features = [middle(power, bundle.n_frames) for power in (heard, quiet)]
+    found = of(Bundle.model(bundle), features[0]), of(Bundle.model(known().base), features[1])
+    return 1 - float(fn.cosine_similarity(*found, dim=1).mean())
+
+
+@pytest.mark.parametrize("voice", [False, True])
+def test_words_and_voices_of_the_room_come_out_more_as_they_do_in_quiet(voice: bool) -> None:
+    before, after = (away(bundle, heard_in_room=True, voice=voice) for bundle in (known().current, tuned()))
+    assert after < 0.7 * before
+    assert away(tuned(), heard_in_room=False, voice=voice) < 0.3 * before
+
+
+def test_the_change_is_thin_and_leaves_the_head_alone() -> None:
+    delta = room_tuning.learn(known(), loud())
+    size = sum(weight.nbytes for weight in known().current.weights.values())
+    assert 0 < sum(change.nbytes for change in delta.changes.values()) < size
+    assert not [name for name in delta.changes if name.startswith("head.")]
+
+
+def test_an_adapter_learns_on_top_of_a_loud_room_only_and_what_only_infers_never() -> None:
+    proposal = updating.propose(known(), gathered(loud()), "head", tune_room=True)
+    assert (proposal.tuned, proposal.rarer) == (True, RARER_TUNED)
+    assert proposal.delta is not None
+    after = known().current.with_delta(proposal.delta)  # one change on the model in use
+    trunk = [name for name in tuned().weights if not name.startswith("head.")]
+    assert all(torch.allclose(after.weights[name], tuned().weights[name], atol=1e-6) for name in trunk)
+    assert not torch.equal(after.weights["head.weight"], known().current.weights["head.weight"])
+    for room, method, tune in ((loud(), "head", False), (1e-6 * loud(), "head", True), (None, "head", True),
+                               (loud(), "forward", True), (loud(), "threshold", True)):  # fmt: skip
+        found = updating.propose(known(), gathered(room), method, tune_room=tune)
+        assert (found.tuned, found.rarer) == (False, RARER)
+
+
+def test_two_changes_that_overlap_become_one() -> None:
+    current = known().current
+    first = room_tuning.learn(known(), loud())
+    name = "head.bias"
+    on = current.with_delta(first)
+    bend = torch.full_like(on.weights[name], 0.5)
+    trunk = next(n for n in first.changes if not n.endswith((".up", ".down")))
+    then = Delta(on.sha256, {name: bend, trunk: torch.ones_like(on.weights[trunk])})
+    both = current.with_delta(updating._on_top(current, first, then)).weights
+    expected = on.with_delta(then).weights
+    assert all(torch.allclose(both[n], expected[n], atol=1e-5) for n in expected)
+
+
+def test_a_room_that_cannot_be_heard_beside_speech_does_not_matter() -> None:
+    assert matters(loud(), known().replay)
+    assert not matters(1e-6 * loud(), known().replay)
+
+
+def test_as_many_other_words_may_pass_in_a_loud_room_as_do_in_quiet() -> None:
+    """In the room nothing passes the threshold; were that asked for, calls would not pass either."""
+    n_frames = known().current.n_frames
+    drowned = new_threshold.held_out(known(), "drowned", known().others[1::4], 1e9 * loud(), n_frames)
+    quiet, loudest = np.split(new_threshold._peaks(known(), known().current, drowned), 2)
+    threshold = float(loudest.max()) + 0.1
+    share = float((quiet >= threshold).mean())
+    assert share > 0.6  # of both together not even half
+    for above, allowed in ((threshold, share), (50.0, 1 / RARER)):
+        person = dataclasses.replace(known(), threshold=above, budget=1.0, made={})
+        assert new_threshold._allowed(person, drowned, loud(), RARER) == pytest.approx(allowed)
+
+
+def test_calls_to_expect_are_told_less_far_out_where_the_trunk_changed() -> None:
+    kept = updating.canary_of(known(), gathered(loud()))
+    given = kept, known().current, known().keyword, known().threshold, known().base, known().embedded
+    near, far = (guard.figures(*given, rarer=rarer).expected for rarer in (RARER_TUNED, RARER))
+    assert near > far
+
+
+def learner(options: AdaptOptions) -> Learner:
+    return Learner(known(), (known().current, known().threshold), options)
+
+
+@pytest.mark.parametrize("tune", [True, False])
+def test_the_first_update_learns_the_room_and_is_what_later_ones_are_held_against(tune: bool) -> None:
+    free = Tolerances(calls=1.0, expected=1.0, false_alarms=1.0, global_task=1.0, drift=2.0, gain=-2.0)
+    one = learner(AdaptOptions(tune_room=tune, tolerances=free))
+    frames = loud().transpose(0, 1).flatten(1).repeat(1, 30)
+    one.room.push(frames)
+    decided = one.update(tune_room=tune)
+    assert decided.reason == ""
+    assert decided.proposal.tuned == one.known.tuned == tune
+    assert one._unlearned[0] is one.known.current  # no segment has spoken yet
+    assert (one._first[0] is one.known.current) == tune
+    assert one._verifier.votes.joint == (1.25 if tune else 0.0)
+
+
+def test_a_model_that_learned_a_room_says_so() -> None:
+    decided = updating.decide(
+        known(), gathered(loud()), updating.propose(known(), gathered(loud()), "head", tune_room=True),
+        Tolerances(), known().current,
+    )  # fmt: skip
+    after: Known = updating.after(known(), dataclasses.replace(decided, reason=""))
+    assert after.tuned and not known().tuned
