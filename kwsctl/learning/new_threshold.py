@@ -17,7 +17,7 @@ from kwsctl.learning.canary import RARER
 from kwsctl.learning.enrolment_material import passing, voice_of
 from kwsctl.learning.enrolment_trials import peaks
 from kwsctl.learning.known import Gathered, Known
-from kwsctl.learning.surroundings import in_room
+from kwsctl.learning.surroundings import in_room, matters
 from kwsctl.learning.voice_fusion import fused
 from kwsctl.seeding import torch_generator
 
@@ -61,7 +61,8 @@ def _allowed(known: Known, stored: Tensor, room: Tensor | None, rarer: float) ->
     passes in a loud room, calls neither: there as many may as do in quiet.
     """
     found = _peaks(known, known.current, stored)
-    places = [found] if room is None else np.split(found, 2)
+    is_loud = room is not None and matters(room, known.replay)
+    places = np.split(found, 2) if is_loud else [found]
     now = max(share_above(margins, known.threshold) for margins in places)
     return min(known.budget, max(now, known.budget / rarer))
 
