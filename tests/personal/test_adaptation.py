@@ -148,7 +148,8 @@ def test_a_loud_room_is_learned_kept_and_taken_back(
 ) -> None:
     home, room = tmp_path / "home", tmp_path / "room.wav"
     shutil.copytree(lived[0], home)
-    files.write(room, 0.05 * np.random.default_rng(0).standard_normal(105 * 16_000).astype(np.float32), 16_000)
+    noise = np.random.default_rng(0).standard_normal(105 * 16_000).astype(np.float32)
+    files.write(room, 0.05 * noise, 16_000)
     free = Tolerances(calls=1.0, expected=1.0, false_alarms=1.0, global_task=1.0, drift=2.0, gain=-2.0)
     assert adapted(home, str(room), options=dataclasses.replace(OPTIONS, tolerances=free)).updates == 1
     base, person = bundle.load(shipped(ENCODER)), profile.load(home, "ana")
