@@ -146,7 +146,8 @@ def propose(
         method: an adapter of enrolment, a file in `learning/forward/`, or `threshold`.
         precision: of an adapter that tunes the network.
         quantization: how numbers are put on grids.
-        tune_room: let an adapter learn on a trunk that has learned the room, where that is loud.
+        tune_room: let an adapter learn on a trunk that has learned the room, where that is loud; with rounded
+            numbers it does not.
 
     Returns:
         What to change.
@@ -157,17 +158,13 @@ def propose(
     delta, trunk, room = None, None, gathered.room
     if method != "threshold":
         on = known
-        if (
-            tune_room
-            and method in registry.names(ADAPTERS)
-            and room is not None
-            and matters(room, known.replay)
-        ):
+        tunes = tune_room and precision == FULL and method in registry.names(ADAPTERS)
+        if tunes and room is not None and matters(room, known.replay):
             trunk = room_tuning.learn(known, room)
             on = dataclasses.replace(known, current=known.current.with_delta(trunk))
         delta = _learned(on, gathered, method, precision, quantization or Quantization())
-        if trunk is not None and delta is not None:
-            delta = _on_top(known.current, trunk, delta)
+        if trunk is not None:
+            delta = trunk if delta is None else _on_top(known.current, trunk, delta)
     bundle = known.current if delta is None else known.current.with_delta(delta)
     with torch.no_grad():
         rarer = RARER if trunk is None else RARER_TUNED

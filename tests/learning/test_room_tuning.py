@@ -83,6 +83,7 @@ def test_an_adapter_learns_on_top_of_a_loud_room_only_and_what_only_infers_never
                                (loud(), "forward", True), (loud(), "threshold", True)):  # fmt: skip
         found = updating.propose(known(), gathered(room), method, tune_room=tune)
         assert (found.tuned, found.rarer) == (False, RARER)
+    assert not updating.propose(known(), gathered(loud()), "bias", "w8a8g8", tune_room=True).tuned
 
 
 def test_two_changes_that_overlap_become_one() -> None:
