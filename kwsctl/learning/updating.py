@@ -173,7 +173,7 @@ def propose(
 
 def _on_top(current: Bundle, first: Delta, then: Delta) -> Delta:
     """Makes one change of two, the second of which was made on top of the first."""
-    made_by = {**then.made_by, "room": dict(first.made_by)}
+    made_by = {**then.made_by, "room": "learned"}
     found = {**first.changes, **then.changes}
     if len(found) < len(first.changes) + len(then.changes):
         last, before = current.with_delta(first).with_delta(then).weights, current.weights
