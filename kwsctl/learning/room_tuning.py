@@ -1,7 +1,7 @@
 """Teaches a network a room without any label: words there are to come out as they do in quiet.
 
 Teacher and student hear the same words, the student in the noise of the room (parallel data, Li et al. 2017,
-"Large-scale domain adaptation via teacher-student learning", arXiv 1708.05466, section 2). The teacher is the
+"Large-scale domain adaptation via teacher-student learning", arXiv 1708.05466). The teacher is the
 global model, so that what it knows of other words is what is learned, and not forgotten.
 """
 
