@@ -21,6 +21,7 @@ from kwsctl.errors import InputError
 from kwsctl.federated.layout import Layout, layout_of
 from kwsctl.federated.lessons import Inputs, Lesson
 from kwsctl.learning import losses, quantized
+from kwsctl.learning.frozen import Frozen
 from kwsctl.learning.loop import Batch, EpochFacts, Judge, Judged, fit
 from kwsctl.learning.precision import FULL, Quantization, bits_of
 from kwsctl.learning.schedule import constant
@@ -80,18 +81,8 @@ class _Head(nn.Module):
         return cast(Tensor, self.head(x))
 
 
-class _Steady(nn.Module):
-    """A network that is trained in evaluation mode: the batch statistics of one device mislead all others."""
-
-    def __init__(self, network: nn.Module) -> None:
-        super().__init__()
-        self.network = network
-
-    def train(self, mode: bool = True) -> _Steady:
-        """Leaves the network in evaluation mode."""
-        self.training = mode
-        self.network.eval()
-        return self
+class _Steady(Frozen):
+    """A network that gives logits; the batch statistics of one device would mislead all others."""
 
     def forward(self, x: Tensor) -> Tensor:
         """Maps features [B, F, T] to logits [B, L]."""

@@ -12,11 +12,12 @@ from collections.abc import Iterator
 from typing import Any, cast
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from kwsctl.bundle import Bundle, Delta
 from kwsctl.features.logmel import compress
 from kwsctl.learning.adapters.interpolated import thin
+from kwsctl.learning.frozen import Frozen
 from kwsctl.learning.known import Known
 from kwsctl.learning.loop import Batch, Judged, fit
 from kwsctl.learning.schedule import warmup_cosine
@@ -29,18 +30,8 @@ QUIET_SHARE = 1 / 3
 RANK = 8
 
 
-class _Says(nn.Module):
-    """What a network makes of words, and of voices if it tells them; statistics of normalization stay."""
-
-    def __init__(self, network: nn.Module) -> None:
-        super().__init__()
-        self.network = network
-
-    def train(self, mode: bool = True) -> _Says:
-        """Leaves the network in evaluation mode."""
-        self.training = mode
-        self.network.eval()
-        return self
+class _Says(Frozen):
+    """What a network makes of words, and of voices if it tells them."""
 
     def forward(self, x: Tensor) -> Tensor:
         """Maps features [B, F, T] to embeddings [B, E], with those of the voice [B, E + S]."""

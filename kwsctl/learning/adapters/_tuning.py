@@ -16,6 +16,7 @@ from kwsctl.learning import integer_weights, quantized
 from kwsctl.learning.adapters._enrolment import Enrolment, rivals
 from kwsctl.learning.adapters._row import Row, first_row
 from kwsctl.learning.cost import Cost, measured
+from kwsctl.learning.frozen import Frozen
 from kwsctl.learning.lean import lean_activations
 from kwsctl.learning.loop import Batch, Judge, Judged, fit
 from kwsctl.learning.precision import bits_of
@@ -63,18 +64,12 @@ FIXED = Tuning(lambda _: [], 0.0, 0.0)
 """Nothing is tuned."""
 
 
-class _Frozen(nn.Module):
-    """A network whose normalization keeps its statistics: few clips of one voice would spoil them."""
+class _Tuned(Frozen):
+    """A network that gives embeddings and logits."""
 
     def __init__(self, network: nn.Module, lean: bool) -> None:
-        super().__init__()
-        self.network, self.lean = network, lean
-
-    def train(self, mode: bool = True) -> _Frozen:
-        """Leaves the network in evaluation mode."""
-        self.training = mode
-        self.network.eval()
-        return self
+        super().__init__(network)
+        self.lean = lean
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Maps features [B, F, T] to embeddings [B, E] and logits [B, L]."""
@@ -123,7 +118,7 @@ def tuned(task: Enrolment, how: Tuning) -> nn.Module:
     optimizer = torch.optim.AdamW(free, lr=how.learning_rate, weight_decay=0.0)
     integer_weights.keep_on_grid(optimizer, network)
     fit(
-        _Frozen(network, how.lean),
+        _Tuned(network, how.lean),
         lambda epoch: _batches(task, epoch, how.steps),
         judge,
         optimizer,
@@ -150,7 +145,7 @@ def spent(task: Enrolment, how: Tuning) -> Cost:
     network, free = _prepared(task, how)
     judge = _judge(task, free, how, network)
     piece = next(_batches(task, 0, 1)).parts(how.pieces)[0]
-    model = _Frozen(network, how.lean)
+    model = _Tuned(network, how.lean)
     return measured(
         model,
         lambda net: judge(net(piece.features), piece).loss,
@@ -163,7 +158,7 @@ def loss_of(task: Enrolment, network: nn.Module, draw: str) -> float:
     """Gives the loss of a tuned network on the person's clips, varied in another way, and on negatives."""
     batch = next(_batches(task, 0, 1, draw))
     with torch.no_grad():
-        output = _Frozen(network, lean=False)(batch.features)
+        output = _Tuned(network, lean=False)(batch.features)
         return float(_judge(task, [], FIXED, network)(output, batch).loss)
 
 
@@ -184,7 +179,7 @@ def _prepared(task: Enrolment, how: Tuning) -> tuple[nn.Module, list[nn.Paramete
         quantized.quantize(network, bits, task.quantization, task.seed)
         judge, batch = _judge(task, [], how, network), next(_batches(task, 0, 1))
         with quantized.calibrating(network):
-            judge(_Frozen(network, how.lean)(batch.features), batch).loss.backward()  # type: ignore[no-untyped-call]
+            judge(_Tuned(network, how.lean)(batch.features), batch).loss.backward()  # type: ignore[no-untyped-call]
     return network, free
 
 
