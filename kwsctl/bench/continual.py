@@ -22,7 +22,8 @@ from kwsctl.bench.life_world import World, day, noise_of
 from kwsctl.bundle import Bundle
 from kwsctl.data.decoding import as_float
 from kwsctl.data.store import ClipStore
-from kwsctl.learning.adapt import AdaptOptions, Learner
+from kwsctl.learning.adapt import Learner
+from kwsctl.learning.adapt_options import AdaptOptions
 from kwsctl.learning.enroll import enroll
 from kwsctl.learning.enroll_options import EnrollOptions
 from kwsctl.learning.enrolment_clips import take

@@ -84,7 +84,7 @@ def adapt_command(
         return
 
     from kwsctl.learning import stored_negatives
-    from kwsctl.learning.adapt import AdaptOptions
+    from kwsctl.learning.adapt_options import AdaptOptions
     from kwsctl.personal import profile as profiles
     from kwsctl.personal.adaptation import Adaptation
 

@@ -13,17 +13,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from kwsctl.bundle import Bundle
-from kwsctl.errors import InputError
 from kwsctl.learning import updating
-from kwsctl.learning.canary import Tolerances
-from kwsctl.learning.enrolment_cost import check_tunes
+from kwsctl.learning.adapt_options import AdaptOptions
+from kwsctl.learning.kept import Kept
 from kwsctl.learning.known import Gathered, Known, stacked
-from kwsctl.learning.precision import FULL, Quantization
-from kwsctl.learning.pseudo_labels import Kept, Labelled, Verifier, Verify, trusted
+from kwsctl.learning.pseudo_labels import Labelled, Verifier, Verify, trusted
 from kwsctl.learning.segments import Segment, Segmenter
 from kwsctl.learning.surroundings import Room
 from kwsctl.learning.updating import Decided
-from kwsctl.learning.votes import Votes
+from kwsctl.learning.voices import voices
 from kwsctl.streaming.ear import Ear, Heard
 from kwsctl.streaming.torch_engine import TorchEngine
 
@@ -31,50 +29,6 @@ UNLABELLED = 160
 DOUBTFUL = 64
 ROOM_KNOWN = 12
 LEAD_S = 10.0
-
-
-@dataclass(frozen=True)
-class AdaptOptions:
-    """How to adapt.
-
-    Attributes:
-        method: adapter of enrolment, file in `learning/forward/`, or `threshold`.
-        every: new positives from which an update is tried.
-        most: positives that are kept.
-        use_room: let enrolled clips sound in the room of the stream.
-        tune_room: let the trunk learn a loud room without labels, see `kwsctl.learning.room_tuning`; methods
-            that only infer, or learn with a `precision`, do not.
-        ask: how many segments at most to ask the person about; only of these the audio is kept.
-        environment: name of the room, for the ledger and the profile.
-        guarded: let the guard roll updates back; off only to show what it is for.
-        votes: limits of the votes.
-        tolerances: what an update may cost.
-        precision: of methods that tune the network, such as `w8a8g8`.
-        quantization: how numbers are put on grids, where there is a precision.
-        seed: of everything random.
-    """
-
-    method: str = "head"
-    every: int = 6
-    most: int = 64
-    use_room: bool = True
-    tune_room: bool = True
-    ask: int = 0
-    environment: str = ""
-    guarded: bool = True
-    votes: Votes = field(default_factory=Votes)
-    tolerances: Tolerances = field(default_factory=Tolerances)
-    precision: str = FULL
-    quantization: Quantization = field(default_factory=Quantization)
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        check_tunes(self.method, self.precision)
-        if self.every < 1 or self.most < self.every:
-            raise InputError(
-                f"Updates every {self.every} positives of at most {self.most} cannot be.",
-                "Use every <= most.",
-            )
 
 
 @dataclass
@@ -254,7 +208,7 @@ class Learner:
 
     def _judge(self) -> Verifier:
         known, room = self.known, self.room.recorded() if self._options.use_room else None
-        voice, own, stranger = updating.voices(known, room)
+        voice, own, stranger = voices(known, room)
         votes = self._options.votes
         if known.tuned:
             votes = dataclasses.replace(votes, joint=votes.joint_tuned)

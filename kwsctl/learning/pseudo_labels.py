@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import cast
 
@@ -22,14 +22,13 @@ from kwsctl.features.augmentation import augment, middle
 from kwsctl.learning.adapters._enrolment import MILD, embed, margins
 from kwsctl.learning.enrolment_material import voice_of
 from kwsctl.learning.enrolment_trials import margins_of
-from kwsctl.learning.segments import MARGIN, Segment
+from kwsctl.learning.segments import Segment
 from kwsctl.learning.voice_fusion import VOICE_OFFSET, VOICE_WEIGHT
 from kwsctl.learning.votes import Decision, Votes
 from kwsctl.seeding import torch_generator
 
 Verify = Callable[[Tensor], float]
 VARIATIONS = 6
-REACH = 5  # windows by which the peak of a call moves at most when a model has learned
 
 
 @dataclass(frozen=True, eq=False)
@@ -209,71 +208,6 @@ class Verifier:
             logits = cast(nn.Linear, self.network.head)(embed(self.network, varied))
         found = margins(self.bundle, self.keyword, logits) - self.threshold
         return round(float((found >= self.votes.high).float().mean()), 3)
-
-
-class Kept:
-    """The segments that are worth learning from: bounded, balanced and without near-duplicates.
-
-    Args:
-        most: positives that are kept at most, the newest; of negatives as many times `per_positive`.
-        alike: likeness from which a segment is a near-duplicate.
-        per_positive: negatives to a positive.
-    """
-
-    def __init__(self, most: int = 64, alike: float = Votes.alike, per_positive: int = 4) -> None:
-        self._alike, self._most, self._most_negatives = alike, most, most * per_positive
-        self.positives: list[Labelled] = []
-        self.negatives: list[Labelled] = []
-        self._logs: dict[int, Tensor] = {}
-
-    def add(self, labelled: Labelled) -> bool:
-        """Keeps a segment, if it is new; of negatives those nearest to the threshold.
-
-        Args:
-            labelled: not an abstention.
-
-        Returns:
-            Whether it was kept.
-        """
-        side = self.positives if labelled.decision == "positive" else self.negatives
-        if self._is_known(labelled.segment, side):
-            return False
-        if side is self.positives and len(side) >= self._most:
-            self._drop(side, 0)
-        if side is self.negatives and len(side) >= self._most_negatives:
-            easiest = min(range(len(side)), key=lambda i: side[i].segment.margin)
-            if side[easiest].segment.margin >= labelled.segment.margin:
-                return False
-            self._drop(side, easiest)
-        side.append(labelled)
-        self._logs[id(labelled)] = _log(labelled.segment.power)
-        return True
-
-    def _drop(self, side: list[Labelled], place: int) -> None:
-        del self._logs[id(side[place])]
-        del side[place]
-
-    def _is_known(self, segment: Segment, side: Sequence[Labelled]) -> bool:
-        """Compares with what is kept, windows earlier and later too: another model may find another peak."""
-        if not side:
-            return False
-        new, kept = _log(segment.power), torch.stack([self._logs[id(one)] for one in side])
-        # A call that is learned from twice weighs double; of the many negatives one hardly does.
-        reach = REACH if side is self.positives else 1
-        shifts = range(-reach * MARGIN, reach * MARGIN + 1, MARGIN)
-        return any(bool((_likeness(new, kept, shift) > self._alike).any()) for shift in shifts)
-
-
-def _log(power: Tensor) -> Tensor:
-    return (power + 1e-6).log()
-
-
-def _likeness(new: Tensor, kept: Tensor, shift: int) -> Tensor:
-    """Gives the [N] cosines of [F, T] to [N, F, T] that begin so many frames later, whatever their levels."""
-    n_frames = new.shape[1] - abs(shift)
-    one = new[:, max(shift, 0) :][:, :n_frames].flatten()
-    others = kept[:, :, max(-shift, 0) :][:, :, :n_frames].flatten(1)
-    return fn.cosine_similarity(others - others.mean(1, keepdim=True), (one - one.mean())[None])
 
 
 def trusted(

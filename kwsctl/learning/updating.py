@@ -6,7 +6,6 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Protocol, cast
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -15,9 +14,8 @@ from kwsctl.bundle import Bundle, Delta
 from kwsctl.errors import ExtensionError
 from kwsctl.features.augmentation import augment, middle
 from kwsctl.learning import canary, guard, room_tuning
-from kwsctl.learning.adapters._enrolment import MILD, Enrolment, direction, embed
+from kwsctl.learning.adapters._enrolment import MILD, Enrolment, embed
 from kwsctl.learning.canary import RARER, RARER_TUNED
-from kwsctl.learning.enrolment_material import voice_of
 from kwsctl.learning.enrolment_trials import ADAPTERS
 from kwsctl.learning.known import Gathered, Known
 from kwsctl.learning.new_threshold import HELD_BACK, ROOM_COPIES, held_out, threshold_of
@@ -28,7 +26,6 @@ from kwsctl.seeding import torch_generator
 FORWARD = "kwsctl.learning.forward"
 DEEP = ("bias", "lora", "full", "interpolated", "ewc", "shift", "sparse")
 """Adapters that change the trunk, and are taught by the global model."""
-USUAL_OWN = 0.85  # cosine of a person's clips to their voice, where one clip cannot tell
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,20 +102,22 @@ def material_of(known: Known, gathered: Gathered, *, teach: bool) -> Material:
     """
     kept = [i for i in range(len(gathered.positives)) if i % HELD_BACK != HELD_BACK - 1]
     room = gathered.room
+    n_frames = known.current.n_frames
     calls, others = [known.replay], [known.others[::2]]
     if not known.is_trained:
         others.append(known.mixed[::2])
     if room is not None:
+        in_quiet = known.once("quiet others to fit", None, lambda: middle(torch.cat(others), n_frames))
         draw = torch_generator(known.seed, "room of the update")
         copies = known.replay.repeat(ROOM_COPIES, 1, 1)
         calls.append(known.once("calls in room", room, lambda: in_room(copies, room, draw)))
         others.append(known.once("others in room", room, lambda: in_room(torch.cat(others), room, draw)))
-    n_frames = known.current.n_frames
     stored = known.once("others to fit", room, lambda: middle(torch.cat(others), n_frames))
     says = known.base if teach else known.current
-    taught = [known.embedded(says, stored)]
     if teach and room is not None:  # words in the room are to come out as they do in quiet
-        taught = [taught[0][: len(stored) // 2]] * 2
+        taught = [known.embedded(says, in_quiet)] * 2
+    else:
+        taught = [known.embedded(says, stored)]
     hard = [i for i in range(len(gathered.negatives)) if i % HELD_BACK != HELD_BACK - 1]
     heard = middle(gathered.negatives[hard], n_frames)
     power = torch.cat([*calls, gathered.positives[kept]])
@@ -260,43 +259,6 @@ def decide(
     ]  # fmt: skip
     reason = canary.objection(scored[0], scored[1], known.budget, tolerances, scored[2])
     return Decided(proposal, reason, *scored)
-
-
-def voices(known: Known, room: Tensor | None) -> tuple[Tensor | None, float, float]:
-    """Gives the person's voice as it sounds in the room, and what it and few strangers reach there.
-
-    Only enrolled clips make it: what is learned from a stream never changes whom it listens to.
-
-    Args:
-        known: the person.
-        room: stretches of it.
-
-    Returns:
-        Direction [S], the mean cosine of the clips to it, each left out in turn, and the cosine that one in
-        twenty strangers reaches; None, 1 and 0 where the model tells no voices apart.
-    """
-    network = Bundle.model(known.current)
-    if known.voice is None or not hasattr(network, "both"):
-        return None, 1.0, 0.0
-    clips, others = known.replay, known.others[::2]
-    if room is not None:
-        draw = torch_generator(known.seed, "voice in the room")
-        clips, others = in_room(clips.repeat(2, 1, 1), room, draw), in_room(others, room, draw)
-    n_frames = known.current.n_frames
-    mine = voice_of(network, middle(clips, n_frames))
-    template = direction(torch.cat([mine, known.voice[None]]))
-    n_clips = len(known.replay)
-    left_out = [
-        float(
-            mine[i]
-            @ direction(torch.cat([mine[[j for j in range(len(mine)) if j % n_clips != i % n_clips]]]))
-        )
-        for i in range(len(mine))
-        if n_clips > 1
-    ]
-    own = float(np.mean(left_out)) if left_out else USUAL_OWN
-    strangers = (voice_of(network, middle(others, n_frames)) @ template).numpy()
-    return template, own, float(np.quantile(strangers, 0.95))
 
 
 def after(known: Known, decided: Decided) -> Known:

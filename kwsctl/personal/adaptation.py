@@ -19,7 +19,8 @@ import torch
 from numpy.typing import NDArray
 
 from kwsctl.bundle import Bundle
-from kwsctl.learning.adapt import AdaptOptions, Learner
+from kwsctl.learning.adapt import Learner
+from kwsctl.learning.adapt_options import AdaptOptions
 from kwsctl.learning.pseudo_labels import Labelled, Verify
 from kwsctl.learning.stored_negatives import StoredNegatives
 from kwsctl.learning.updating import Decided

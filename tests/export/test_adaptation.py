@@ -17,7 +17,7 @@ from kwsctl.export.hearing import Segment
 from kwsctl.export.package import Package
 from kwsctl.export.runtime import Runtime
 from kwsctl.export.votes import USUAL_OWN, Judge
-from kwsctl.learning import updating
+from kwsctl.learning import updating, voices
 from kwsctl.learning.votes import Votes
 from kwsctl.streaming.sources import sources
 from tests import toy_people
@@ -44,7 +44,7 @@ def adapted(packaged: Package, runtime: Runtime, path: Path, **options: object) 
 
 
 def test_constants_are_those_of_adaptation_on_a_bundle() -> None:
-    assert (HELD_BACK, USUAL_OWN) == (updating.HELD_BACK, updating.USUAL_OWN)
+    assert (HELD_BACK, USUAL_OWN) == (updating.HELD_BACK, voices.USUAL_OWN)
 
 
 @pytest.mark.parametrize(("cosine", "above", "decision"), [

@@ -15,7 +15,8 @@ from kwsctl.learning.enroll import enroll
 from kwsctl.learning.enroll_options import EnrollOptions
 from kwsctl.learning.enrolment_material import voice_of
 from kwsctl.learning.enrolment_trials import margins_of
-from kwsctl.learning.pseudo_labels import Kept, Labelled, Verifier, trusted
+from kwsctl.learning.kept import Kept
+from kwsctl.learning.pseudo_labels import Labelled, Verifier, trusted
 from kwsctl.learning.segments import Segment
 from kwsctl.learning.voice_fusion import VOICE_WEIGHT
 from kwsctl.learning.votes import Votes

@@ -14,7 +14,8 @@ from torch.nn import functional as fn
 from kwsctl.bundle import Bundle, Delta
 from kwsctl.features.augmentation import middle
 from kwsctl.learning import guard, new_threshold, room_tuning, updating
-from kwsctl.learning.adapt import AdaptOptions, Learner
+from kwsctl.learning.adapt import Learner
+from kwsctl.learning.adapt_options import AdaptOptions
 from kwsctl.learning.adapters._enrolment import embed
 from kwsctl.learning.canary import RARER, RARER_TUNED, Tolerances
 from kwsctl.learning.enrolment_material import voice_of
@@ -140,6 +141,27 @@ def test_the_first_update_learns_the_room_and_is_what_later_ones_are_held_agains
     assert one._unlearned[0] is one.known.current  # no segment has spoken yet
     assert (one._first[0] is one.known.current) == tune
     assert one._verifier.votes.joint == (1.25 if tune else 0.0)
+
+
+def test_a_teacher_says_of_words_in_the_room_what_it_says_of_them_in_quiet() -> None:
+    tasks = [updating.material_of(known(), gathered(loud()), teach=teach).task for teach in (True, False)]
+    quiet, in_room_ = tasks[0].negative_embeddings.chunk(2)
+    assert torch.equal(quiet, in_room_)
+    quiet, in_room_ = tasks[1].negative_embeddings.chunk(2)
+    assert not torch.allclose(quiet, in_room_, atol=0.1)
+
+
+def test_where_the_guard_refuses_the_room_the_row_alone_is_tried() -> None:
+    tried = []
+    free = Tolerances(calls=1.0, expected=1.0, false_alarms=1.0, global_task=1.0, drift=1e-4, gain=-2.0)
+    one = Learner(
+        known(), (known().current, known().threshold), AdaptOptions(tolerances=free),
+        on_update=lambda decided: tried.append((decided.proposal.tuned, bool(decided.reason))),
+    )  # fmt: skip
+    one.room.push(loud().transpose(0, 1).flatten(1).repeat(1, 30))
+    one.hear(np.zeros(0, np.float32))
+    assert tried == [(True, True), (False, False)]
+    assert not one.known.tuned
 
 
 def test_a_model_that_learned_a_room_says_so() -> None:

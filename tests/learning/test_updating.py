@@ -12,7 +12,8 @@ from kwsctl import registry
 from kwsctl.bundle import Delta
 from kwsctl.errors import ExtensionError, InputError
 from kwsctl.learning import guard, updating
-from kwsctl.learning.adapt import AdaptOptions, Learner
+from kwsctl.learning.adapt import Learner
+from kwsctl.learning.adapt_options import AdaptOptions
 from kwsctl.learning.adapters._enrolment import margins
 from kwsctl.learning.canary import Tolerances
 from kwsctl.learning.enroll import enroll

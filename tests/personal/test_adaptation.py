@@ -22,7 +22,7 @@ from kwsctl.bench import life
 from kwsctl.cli.parameters import ENCODER, NEGATIVES, shipped
 from kwsctl.errors import InputError, ProfileError
 from kwsctl.learning import enrolment_clips, stored_negatives
-from kwsctl.learning.adapt import AdaptOptions
+from kwsctl.learning.adapt_options import AdaptOptions
 from kwsctl.learning.canary import Tolerances
 from kwsctl.learning.enroll import enroll
 from kwsctl.learning.enroll_options import EnrollOptions

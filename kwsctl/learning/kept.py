@@ -1,0 +1,80 @@
+"""The segments of a stream that are learned from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.nn import functional as fn
+
+from kwsctl.learning.pseudo_labels import Labelled
+from kwsctl.learning.segments import MARGIN, Segment
+from kwsctl.learning.votes import Votes
+
+REACH = 5  # windows by which the peak of a call moves at most when a model has learned
+
+
+class Kept:
+    """The segments that are worth learning from: bounded, balanced and without near-duplicates.
+
+    Args:
+        most: positives that are kept at most, the newest; of negatives as many times `per_positive`.
+        alike: likeness from which a segment is a near-duplicate.
+        per_positive: negatives to a positive.
+    """
+
+    def __init__(self, most: int = 64, alike: float = Votes.alike, per_positive: int = 4) -> None:
+        self._alike, self._most, self._most_negatives = alike, most, most * per_positive
+        self.positives: list[Labelled] = []
+        self.negatives: list[Labelled] = []
+        self._logs: dict[int, Tensor] = {}
+
+    def add(self, labelled: Labelled) -> bool:
+        """Keeps a segment, if it is new; of negatives those nearest to the threshold.
+
+        Args:
+            labelled: not an abstention.
+
+        Returns:
+            Whether it was kept.
+        """
+        side = self.positives if labelled.decision == "positive" else self.negatives
+        if self._is_known(labelled.segment, side):
+            return False
+        if side is self.positives and len(side) >= self._most:
+            self._drop(side, 0)
+        if side is self.negatives and len(side) >= self._most_negatives:
+            easiest = min(range(len(side)), key=lambda i: side[i].segment.margin)
+            if side[easiest].segment.margin >= labelled.segment.margin:
+                return False
+            self._drop(side, easiest)
+        side.append(labelled)
+        self._logs[id(labelled)] = _log(labelled.segment.power)
+        return True
+
+    def _drop(self, side: list[Labelled], place: int) -> None:
+        del self._logs[id(side[place])]
+        del side[place]
+
+    def _is_known(self, segment: Segment, side: Sequence[Labelled]) -> bool:
+        """Compares with what is kept, windows earlier and later too: another model may find another peak."""
+        if not side:
+            return False
+        new, kept = _log(segment.power), torch.stack([self._logs[id(one)] for one in side])
+        # A call that is learned from twice weighs double; of the many negatives one hardly does.
+        reach = REACH if side is self.positives else 1
+        shifts = range(-reach * MARGIN, reach * MARGIN + 1, MARGIN)
+        return any(bool((_likeness(new, kept, shift) > self._alike).any()) for shift in shifts)
+
+
+def _log(power: Tensor) -> Tensor:
+    return (power + 1e-6).log()
+
+
+def _likeness(new: Tensor, kept: Tensor, shift: int) -> Tensor:
+    """Gives the [N] cosines of [F, T] to [N, F, T] that begin so many frames later, whatever their levels."""
+    n_frames = new.shape[1] - abs(shift)
+    one = new[:, max(shift, 0) :][:, :n_frames].flatten()
+    others = kept[:, :, max(-shift, 0) :][:, :, :n_frames].flatten(1)
+    return fn.cosine_similarity(others - others.mean(1, keepdim=True), (one - one.mean())[None])
