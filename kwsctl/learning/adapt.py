@@ -10,24 +10,24 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from kwsctl.bundle import Bundle
 from kwsctl.learning import updating
 from kwsctl.learning.adapt_options import AdaptOptions
+from kwsctl.learning.crowd import Crowd
 from kwsctl.learning.kept import Kept
 from kwsctl.learning.known import Gathered, Known, stacked
 from kwsctl.learning.pseudo_labels import Labelled, Verifier, Verify, trusted
 from kwsctl.learning.segments import Segment, Segmenter
-from kwsctl.learning.surroundings import Room
+from kwsctl.learning.surroundings import Room, matters
 from kwsctl.learning.updating import Decided
 from kwsctl.learning.voices import voices
 from kwsctl.streaming.ear import Ear, Heard
 from kwsctl.streaming.torch_engine import TorchEngine
 
-UNLABELLED = 160
 DOUBTFUL = 64
-ROOM_KNOWN = 12
+ROOM_KNOWN = 40  # stretches, of 5 s of sound each: a room that is learned from 12 tells fewer calls
+ROOM_GUESSED = 12  # where a stream ends before
 LEAD_S = 10.0
 
 
@@ -89,8 +89,9 @@ class Learner:
         self.room = Room()
         self.tally = Tally()
         self.ear = Ear(TorchEngine(known.current), block_frames=block_frames)
-        self._unlabelled: deque[Tensor] = deque(maxlen=UNLABELLED)
+        self._crowd = Crowd()
         self._doubtful: deque[Segment] = deque(maxlen=DOUBTFUL)
+        self._early: list[Segment] = []  # at most one a second, until the room is known
         self._digests: set[str] = set()
         self._fresh = 0
         self._room_used = False
@@ -110,13 +111,14 @@ class Learner:
         skipped = self.ear.reset(max(0, round((from_s - LEAD_S) * rate_hz)))
         self._segmenter = Segmenter(self.ear, self.known.keyword)
         self._doubtful.clear()
+        self._early.clear()
         self._verifier = self._judge()
         return skipped
 
     @property
     def pending(self) -> bool:
-        """Whether there are calls that no update was tried with yet."""
-        return self._fresh > 0
+        """Whether there are segments that were not judged yet, or calls that no update was tried with."""
+        return self._fresh > 0 or bool(self._early)
 
     def skip(self, digests: Iterable[str]) -> None:
         """Names segments that were learned from before, and are not to be again."""
@@ -139,18 +141,18 @@ class Learner:
             self._listen_to_room(heard)
             for segment in self._segmenter.push(heard):
                 self._label(segment)
-        options = self._options
-        if options.use_room and not self._room_used and len(self.room.chunks) >= ROOM_KNOWN:
-            self._room_used = True
-            if not (options.tune_room and self.update(tune_room=True).reason == ""):
-                self.update()
-        if self._fresh >= options.every:
+        if len(self.room.chunks) >= ROOM_KNOWN:
+            self._learn_room()
+        if self._fresh >= self._options.every:
             self.update()
 
     def end(self) -> None:
         """Ends a stream: labels what was waiting, and tries updates while there is anything new."""
         for segment in self._segmenter.flush():
             self._label(segment)
+        if len(self.room.chunks) >= ROOM_GUESSED:
+            self._learn_room()
+        self._settle()
         while self._fresh:  # an update may settle more of what was in doubt
             self.update()
 
@@ -165,7 +167,7 @@ class Learner:
             positives[rows],
             stacked([one.segment.power for one in self.kept.negatives], known),
             self.room.recorded() if self._options.use_room else None,
-            stacked(list(self._unlabelled), known),
+            stacked(list(self._crowd.power), known),
         )
 
     def update(self, *, tune_room: bool = False) -> Decided:
@@ -208,10 +210,12 @@ class Learner:
 
     def _judge(self) -> Verifier:
         known, room = self.known, self.room.recorded() if self._options.use_room else None
+        self._crowd.judge_by(known.current, known.keyword)
         voice, own, stranger = voices(known, room)
+        is_loud = room is not None and matters(room, known.replay)
         votes = self._options.votes
-        if known.tuned:
-            votes = dataclasses.replace(votes, joint=votes.joint_tuned)
+        if is_loud or known.tuned:
+            votes = dataclasses.replace(votes, joint=votes.joint_loud)
         return Verifier(
             known.current,
             known.keyword,
@@ -221,6 +225,7 @@ class Learner:
             stranger=stranger,
             enrolled=self._unlearned if known.current is not self._unlearned[0] else None,
             votes=votes,
+            crowd=self._crowd if is_loud else None,
             fuse=known.only,
             seed=self._options.seed,
             verify=self._verify,
@@ -236,21 +241,47 @@ class Learner:
         if segment.time_s <= self._from_s or segment.digest in self._digests:
             return
         labelled = self._verifier.judge(segment)
-        self._unlabelled.append(segment.power)
-        if labelled.decision == "abstain":
+        self._crowd.push(segment)
+        if self._options.use_room and not self._room_used:
+            labelled = dataclasses.replace(labelled, decision="abstain", reason="the room is not known yet")
+            self._early.append(segment)
+        elif labelled.decision == "abstain":
             self._doubtful.append(segment)
         self._take(labelled)
+
+    def _learn_room(self) -> None:
+        options = self._options
+        if self._room_used or not options.use_room:
+            return
+        self._room_used = True
+        if not (options.tune_room and self.update(tune_room=True).reason == ""):
+            self.update()
+        self._settle()
+
+    def _settle(self) -> None:
+        """Judges what was heard before the room was known."""
+        early, self._early = self._early, []
+        for segment in early:
+            labelled = self._verifier.again(segment)
+            if labelled.decision == "abstain":
+                self._on_label(labelled, False)
+            self._take_again(labelled)
 
     def _reconsider(self) -> None:
         """Lets the model that has learned judge what was in doubt before; only calls are taken from it."""
         waiting, self._doubtful = list(self._doubtful), deque(maxlen=DOUBTFUL)
         for segment in waiting:
             labelled = self._verifier.again(segment)
-            if labelled.decision != "positive":
-                self._doubtful.append(segment)
-                continue
-            self.tally.segments["abstain"] -= 1
-            self._take(labelled)
+            if labelled.decision == "negative":  # it may be that the model has learned the wrong thing
+                labelled = dataclasses.replace(labelled, decision="abstain")
+            self._take_again(labelled)
+
+    def _take_again(self, labelled: Labelled) -> None:
+        if labelled.decision == "abstain":
+            self._doubtful.append(labelled.segment)
+            return
+        self.tally.segments["abstain"] -= 1
+        self._take(labelled)
 
     def _take(self, labelled: Labelled) -> None:
         kept = labelled.decision != "abstain" and self.kept.add(labelled)

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import cast
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as fn
@@ -20,6 +21,7 @@ from torch.nn import functional as fn
 from kwsctl.bundle import Bundle
 from kwsctl.features.augmentation import augment, middle
 from kwsctl.learning.adapters._enrolment import MILD, embed, margins
+from kwsctl.learning.crowd import Crowd
 from kwsctl.learning.enrolment_material import voice_of
 from kwsctl.learning.enrolment_trials import margins_of
 from kwsctl.learning.segments import Segment
@@ -68,6 +70,7 @@ class Verifier:
         own: cosine to it that the person's enrolled clips have.
         stranger: cosine to it that few strangers reach.
         enrolled: the model before any pseudo-label, and its threshold; None leaves that vote out.
+        crowd: the other segments of a loud room; None in a quiet one.
         fuse: whether the threshold counts the voice, too.
         votes: limits.
         seed: of the variations.
@@ -85,6 +88,7 @@ class Verifier:
         own: float = 1.0,
         stranger: float = 0.0,
         enrolled: tuple[Bundle, float] | None = None,
+        crowd: Crowd | None = None,
         fuse: bool = False,
         votes: Votes | None = None,
         seed: int = 0,
@@ -92,7 +96,7 @@ class Verifier:
     ) -> None:
         self.bundle, self.keyword, self.threshold = bundle, keyword, threshold
         self.voice, self.own, self.stranger = voice, own, stranger
-        self.fuse = fuse and voice is not None
+        self.crowd, self.fuse = crowd, fuse and voice is not None
         self.enrolled, self.votes, self.seed = enrolled, votes or Votes(), seed
         self.verify = verify
 
@@ -114,6 +118,9 @@ class Verifier:
         if self.fuse:
             above += VOICE_WEIGHT * (self._cosine(segment) - VOICE_OFFSET)
         said: dict[str, float] = {"keyword": round(above, 3)}
+        stands_out = None if self.crowd is None else self.crowd.stands_out(segment.margin)
+        if stands_out is not None:
+            said["stands_out"] = round(stands_out, 3)
         if above < limits.low:
             return self._negative(segment, above, said)
         reason = self._objection(segment, above, said)
@@ -132,6 +139,8 @@ class Verifier:
             return "the model before any pseudo-label disagrees"
         if agreeing < limits.agreeing:
             return "windows around it disagree"
+        if said.get("stands_out", np.inf) < limits.outstanding:
+            return "it hardly stands out of what else is heard in the room"
         reason = self._voice_objects(segment, above, said) or self._verification_objects(segment, said)
         if reason:
             return reason
@@ -161,6 +170,8 @@ class Verifier:
             self._hear_voice(segment, above, said)
             if said["voice"] >= self._needed:
                 return Labelled(segment, "abstain", "the person's voice, and not far enough below", said)
+        if said.get("stands_out", -np.inf) > self.votes.plain:
+            return Labelled(segment, "abstain", "it stands out of what else is heard in the room", said)
         return Labelled(segment, "negative", "keyword score", said)
 
     @property

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator
-from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -17,26 +16,15 @@ from torch import Tensor
 from kwsctl.bundle import Bundle, Delta
 from kwsctl.features.logmel import compress
 from kwsctl.learning.adapters.interpolated import thin
-from kwsctl.learning.frozen import Frozen
 from kwsctl.learning.known import Known
 from kwsctl.learning.loop import Batch, Judged, fit
+from kwsctl.learning.room_words import Says, away, others_of, pairs
 from kwsctl.learning.schedule import warmup_cosine
-from kwsctl.learning.surroundings import in_room
 from kwsctl.seeding import torch_generator
 
 STEPS, BATCH, OWN = 100, 48, 16
 LEARNING_RATE = 2e-3
-QUIET_SHARE = 1 / 3
 RANK = 8
-
-
-class _Says(Frozen):
-    """What a network makes of words, and of voices if it tells them."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Maps features [B, F, T] to embeddings [B, E], with those of the voice [B, E + S]."""
-        network = cast(Any, self.network)
-        return torch.cat(network.both(x), 1) if hasattr(network, "both") else cast(Tensor, network.embed(x))
 
 
 def learn(known: Known, room: Tensor) -> Delta:
@@ -54,7 +42,7 @@ def learn(known: Known, room: Tensor) -> Delta:
     for part in free:
         part.requires_grad_(True)
     fit(
-        _Says(network),
+        Says(network),
         lambda _epoch: _batches(known, room),
         _judged,
         torch.optim.AdamW(free, lr=LEARNING_RATE, weight_decay=0.0),
@@ -71,22 +59,16 @@ def learn(known: Known, room: Tensor) -> Delta:
 
 def _batches(known: Known, room: Tensor) -> Iterator[Batch]:
     """Gives words in the room, and what the global model says of them in quiet."""
-    teacher = _Says(Bundle.model(known.base)).eval()
+    teacher = Says(Bundle.model(known.base)).eval()
     draw = torch_generator(known.seed, "room tuning")
-    others, n_frames = known.others[::2], known.current.n_frames
-    slack = others.shape[2] - n_frames
+    n_others = len(others_of(known))
     for _ in range(STEPS):
-        own = torch.randint(len(known.replay), (OWN,), generator=draw)
-        rows = torch.randint(len(others), (BATCH - OWN,), generator=draw)
-        first = int(torch.randint(slack + 1, (1,), generator=draw))
-        quiet = torch.cat([known.replay[own], others[rows]])[:, :, first : first + n_frames]
-        is_quiet = torch.rand(BATCH, generator=draw) < QUIET_SHARE
-        heard = torch.where(is_quiet[:, None, None], quiet, in_room(quiet, room, draw))
+        rows = torch.randint(n_others, (BATCH - OWN,), generator=draw)
+        quiet, heard = pairs(known, room, OWN, rows, draw)
         with torch.no_grad():
             said = teacher(compress(quiet))
         yield Batch(compress(heard), said, rows)
 
 
 def _judged(output: Tensor, batch: Batch) -> Judged:
-    away = (output - batch.target).square().sum(1) / batch.target.square().sum(1).mean()
-    return Judged(away.mean(), 0.0)
+    return Judged(away(output, batch.target).mean(), 0.0)

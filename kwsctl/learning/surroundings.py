@@ -8,6 +8,7 @@ and the person's other words pass.
 
 from __future__ import annotations
 
+import itertools
 from collections import deque
 
 import torch
@@ -24,6 +25,8 @@ STRETCH_FRAMES = 8
 STRETCHES = 3  # of each clip, the softest
 EDGE_FRAMES = 3  # that an edge of what was recorded reaches into
 HEARD_DB = 25.0  # a room that is softer than speech by more moves no score
+KNOCK_DB, KNOCK_FRAMES = 15.0, 8
+KNOCKING = 0.5  # words leave chunks like knocks in a third of the stretches, dishes and keys in nearly all
 CLIP_LEVEL_DB = 3.0  # clips tell the level of their room better than a stream that goes on
 
 
@@ -37,6 +40,9 @@ class Room:
     def __init__(self) -> None:
         self.chunks: deque[Tensor] = deque(maxlen=MOST)
         self._quietest: tuple[float, Tensor] | None = None
+        self._knocks: deque[Tensor] = deque(maxlen=MOST)
+        self._knocked: deque[bool] = deque(maxlen=MOST)
+        self._knocks_now = False
         self._seen = self._new = 0
         self._recorded: Tensor | None = None
 
@@ -48,17 +54,33 @@ class Room:
             level = float(chunk.mean())
             if self._quietest is None or level < self._quietest[0]:
                 self._quietest = level, chunk.clone()
+            if is_knock(chunk):
+                self._knocks.append(chunk.clone())
+                self._knocks_now = True
             self._seen += CHUNK_FRAMES
             if self._seen >= LOOK_EVERY:
                 self.chunks.append(self._quietest[1])
+                self._knocked.append(self._knocks_now)
+                self._knocks_now = False
                 self._new += 1
                 self._quietest, self._seen = None, 0
 
     def recorded(self) -> Tensor | None:
         """Gives [M, F, CHUNK_FRAMES] stretches, the same until many are new; None before any is known."""
         if self._new >= ANEW or (self._recorded is None and self.chunks):
-            self._recorded, self._new = torch.stack(list(self.chunks)), 0
+            found = list(self.chunks)
+            if sum(self._knocked) >= KNOCKING * len(self._knocked):
+                found += self._knocks
+            self._recorded, self._new = torch.stack(found), 0
         return self._recorded
+
+
+def is_knock(chunk: Tensor) -> bool:
+    """Tells whether what is loud in [F, C] mel power is shorter than any speech, with less around it."""
+    level = chunk.sum(0)
+    loud = (level >= level.max() * 10 ** (-KNOCK_DB / 10)).tolist()
+    longest = max(len(list(run)) for is_loud, run in itertools.groupby(loud) if is_loud)
+    return longest <= KNOCK_FRAMES and not any(loud[:2] + loud[-2:])
 
 
 def in_room(power: Tensor, room: Tensor, generator: torch.Generator, level_db: float = LEVEL_DB) -> Tensor:

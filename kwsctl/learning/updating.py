@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol, cast
 
@@ -13,7 +14,7 @@ from kwsctl import registry
 from kwsctl.bundle import Bundle, Delta
 from kwsctl.errors import ExtensionError
 from kwsctl.features.augmentation import augment, middle
-from kwsctl.learning import canary, guard, room_tuning
+from kwsctl.learning import canary, guard, room_regression, room_tuning
 from kwsctl.learning.adapters._enrolment import MILD, Enrolment, embed
 from kwsctl.learning.canary import RARER, RARER_TUNED
 from kwsctl.learning.enrolment_trials import ADAPTERS
@@ -35,17 +36,14 @@ class Proposal:
     Attributes:
         delta: of the model; None if only the threshold changes.
         threshold: of the margin.
-        tuned: whether the trunk has learned a room.
+        tuned: whether the trunk has learned a room in this update.
+        rarer: how much rarer than the budget false alarms are at which calls to expect are told.
     """
 
     delta: Delta | None
     threshold: float
     tuned: bool = False
-
-    @property
-    def rarer(self) -> float:
-        """How much rarer than the budget false alarms are at which calls to expect are told."""
-        return RARER_TUNED if self.tuned else RARER
+    rarer: float = RARER
 
 
 @dataclass(frozen=True, eq=False)
@@ -157,17 +155,25 @@ def propose(
     delta, trunk, room = None, None, gathered.room
     if method != "threshold":
         on = known
-        tunes = tune_room and precision == FULL and method in registry.names(ADAPTERS)
-        if tunes and room is not None and matters(room, known.replay):
-            trunk = room_tuning.learn(known, room)
+        learn_room = _room_learner(method) if tune_room and precision == FULL else None
+        if learn_room is not None and room is not None and matters(room, known.replay):
+            trunk = learn_room(known, room)
             on = dataclasses.replace(known, current=known.current.with_delta(trunk))
         delta = _learned(on, gathered, method, precision, quantization or Quantization())
         if trunk is not None:
             delta = trunk if delta is None else _on_top(known.current, trunk, delta)
     bundle = known.current if delta is None else known.current.with_delta(delta)
     with torch.no_grad():
-        rarer = RARER if trunk is None else RARER_TUNED
-        return Proposal(delta, threshold_of(known, bundle, gathered, rarer=rarer), tuned=trunk is not None)
+        rarer = RARER_TUNED if known.tuned or trunk is not None else RARER
+        threshold = threshold_of(known, bundle, gathered, rarer=rarer)
+        return Proposal(delta, threshold, tuned=trunk is not None, rarer=rarer)
+
+
+def _room_learner(method: str) -> Callable[[Known, Tensor], Delta] | None:
+    """Gives how the trunk learns a room before a method does: by gradients if the method uses them, too."""
+    if method == "forward":
+        return room_regression.learn
+    return room_tuning.learn if method in registry.names(ADAPTERS) else None
 
 
 def _on_top(current: Bundle, first: Delta, then: Delta) -> Delta:

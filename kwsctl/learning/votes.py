@@ -17,7 +17,9 @@ class Votes:
         low: margin below which it speaks for a negative; between the two is the drop zone.
         voice: share of the way from the usual stranger to the person that the voice must have gone.
         joint: what margin and voice must reach together; the voice counts from the person's usual cosine.
-        joint_tuned: the same where the trunk has learned a room, and the threshold lets more pass.
+        joint_loud: the same in a loud room, or where the trunk has learned one and lets more pass.
+        outstanding: standard deviations by which a positive must stand out of the stream in a loud room.
+        plain: by how many a negative may stand out there.
         doubtful: how far below `low` a segment in the person's voice is still no negative.
         enrolled: margin that the model before any pseudo-label must give a positive.
         agreeing: windows around a segment that must be above `low`, too.
@@ -29,7 +31,9 @@ class Votes:
     low: float = -4.0
     voice: float = 0.8
     joint: float = 0.0
-    joint_tuned: float = 1.25
+    joint_loud: float = 1.25
+    outstanding: float = 1.9
+    plain: float = 0.5
     doubtful: float = 3.0
     enrolled: float = -2.0
     agreeing: int = 3

@@ -12,6 +12,7 @@ from kwsctl.personal.encryption import Key
 from kwsctl.personal.person import Profile
 
 POSITION = "heard"
+Named = tuple[str, float, bool, str]
 
 
 @dataclass
@@ -23,7 +24,7 @@ class HeardBefore:
         user: whose ledger.
         key: opens it if it is encrypted.
         until_s: how far each stream was heard, in s.
-        segments: stream and time of each, and whether it was judged again.
+        segments: stream and time of each, whether it was judged again, and what it was taken for.
         links: links of updates that the ledger tells of.
     """
 
@@ -31,11 +32,11 @@ class HeardBefore:
     user: str
     key: Key | None
     until_s: dict[str, float] = field(default_factory=dict)
-    segments: set[tuple[str, float, bool]] = field(default_factory=set)
+    segments: set[Named] = field(default_factory=set)
     links: set[int] = field(default_factory=set)
 
     def __post_init__(self) -> None:
-        before: dict[int, tuple[dict[str, float], set[tuple[str, float, bool]]]] = {}
+        before: dict[int, tuple[dict[str, float], set[Named]]] = {}
         for entry in ledger.read(self.home, self.user, self.key):
             facts = entry.facts
             if entry.event == POSITION:
@@ -69,5 +70,5 @@ class HeardBefore:
         return not known
 
 
-def _named(facts: Mapping[str, Any]) -> tuple[str, float, bool]:
-    return facts["stream"], facts["time_s"], facts.get("again", False)
+def _named(facts: Mapping[str, Any]) -> Named:
+    return facts["stream"], facts["time_s"], facts.get("again", False), facts["decision"]

@@ -19,9 +19,14 @@ from kwsctl.learning.adapt_options import AdaptOptions
 from kwsctl.learning.adapters._enrolment import embed
 from kwsctl.learning.canary import RARER, RARER_TUNED, Tolerances
 from kwsctl.learning.enrolment_material import voice_of
+from kwsctl.learning.enrolment_trials import margins_of
 from kwsctl.learning.known import Gathered, Known
+from kwsctl.learning.pseudo_labels import Labelled
+from kwsctl.learning.segments import Segment
 from kwsctl.learning.surroundings import CHUNK_FRAMES, in_room, matters
+from kwsctl.learning.votes import Votes
 from kwsctl.seeding import torch_generator
+from tests import toy_people
 from tests.learning.test_updating import known
 
 
@@ -72,7 +77,7 @@ def test_the_change_is_thin_and_leaves_the_head_alone() -> None:
     assert not [name for name in delta.changes if name.startswith("head.")]
 
 
-def test_an_adapter_learns_on_top_of_a_loud_room_only_and_what_only_infers_never() -> None:
+def test_an_adapter_learns_on_top_of_a_loud_room_only() -> None:
     proposal = updating.propose(known(), gathered(loud()), "head", tune_room=True)
     assert (proposal.tuned, proposal.rarer) == (True, RARER_TUNED)
     assert proposal.delta is not None
@@ -81,7 +86,7 @@ def test_an_adapter_learns_on_top_of_a_loud_room_only_and_what_only_infers_never
     assert all(torch.allclose(after.weights[name], tuned().weights[name], atol=1e-6) for name in trunk)
     assert not torch.equal(after.weights["head.weight"], known().current.weights["head.weight"])
     for room, method, tune in ((loud(), "head", False), (1e-6 * loud(), "head", True), (None, "head", True),
-                               (loud(), "forward", True), (loud(), "threshold", True)):  # fmt: skip
+                               (loud(), "prototypes", True), (loud(), "threshold", True)):  # fmt: skip
         found = updating.propose(known(), gathered(room), method, tune_room=tune)
         assert (found.tuned, found.rarer) == (False, RARER)
     assert not updating.propose(known(), gathered(loud()), "bias", "w8a8g8", tune_room=True).tuned
@@ -140,7 +145,8 @@ def test_the_first_update_learns_the_room_and_is_what_later_ones_are_held_agains
     assert decided.proposal.tuned == one.known.tuned == tune
     assert one._unlearned[0] is one.known.current  # no segment has spoken yet
     assert (one._first[0] is one.known.current) == tune
-    assert one._verifier.votes.joint == (1.25 if tune else 0.0)
+    assert one._verifier.votes.joint == 1.25
+    assert one._verifier.crowd is one._crowd
 
 
 def test_a_teacher_says_of_words_in_the_room_what_it_says_of_them_in_quiet() -> None:
@@ -158,7 +164,7 @@ def test_where_the_guard_refuses_the_room_the_row_alone_is_tried() -> None:
         known(), (known().current, known().threshold), AdaptOptions(tolerances=free),
         on_update=lambda decided: tried.append((decided.proposal.tuned, bool(decided.reason))),
     )  # fmt: skip
-    one.room.push(loud().transpose(0, 1).flatten(1).repeat(1, 30))
+    one.room.push(loud().transpose(0, 1).flatten(1).repeat(1, 70))
     one.hear(np.zeros(0, np.float32))
     assert tried == [(True, True), (False, False)]
     assert not one.known.tuned
@@ -171,3 +177,46 @@ def test_a_model_that_learned_a_room_says_so() -> None:
     )  # fmt: skip
     after: Known = updating.after(known(), dataclasses.replace(decided, reason=""))
     assert after.tuned and not known().tuned
+
+
+def said(speaker: int, word: str, count: int) -> list[Segment]:
+    bundle, segments = known().current, []
+    for one in toy_people.spoken_to(word, speaker, count, bundle, first_take=400):
+        margin = float(margins_of(bundle, known().keyword, middle(one.power[None], bundle.n_frames))[0])
+        segments.append(Segment(0, 1.0 + len(segments), margin, (margin,) * 9, one.power))
+    return segments
+
+
+def test_nothing_is_taken_for_anything_before_the_room_is_known() -> None:
+    told: list[tuple[Labelled, bool]] = []
+    loose = Votes(high=-4.0, joint=-50.0, consistent=0.0, voice=0.0, doubtful=0.0)
+    one = Learner(
+        known(), (known().current, known().threshold), AdaptOptions(votes=loose),
+        on_label=lambda labelled, kept: told.append((labelled, kept)),
+    )  # fmt: skip
+    segments = [*said(1, known().keyword, 2), *said(1, toy_people.WORDS[11], 2)]
+    for segment in segments:
+        one._label(segment)
+    assert [(labelled.decision, kept) for labelled, kept in told] == [("abstain", False)] * 4
+    assert {labelled.reason for labelled, _ in told} == {"the room is not known yet"}
+    assert one.pending and one.tally.segments == {"abstain": 4}
+    one.room.push((1e-6 * loud()).transpose(0, 1).flatten(1).repeat(1, 70))  # a quiet one
+    one.hear(np.zeros(0, np.float32))
+    later = [labelled for labelled, _ in told[4:]]
+    assert [labelled.segment.digest for labelled in later] == [segment.digest for segment in segments]
+    assert all(labelled.again and labelled.reason != "the room is not known yet" for labelled in later)
+    assert {labelled.decision for labelled in later[:2]} == {"positive"}
+    assert {labelled.decision for labelled in later[2:]} == {"negative"}
+    assert one._verifier.crowd is None and one._verifier.votes.joint == loose.joint
+    one.end()
+    assert not one.pending and len(told) == 8
+
+
+def test_a_stream_that_ends_early_is_judged_in_the_room_that_is_guessed() -> None:
+    one = learner(AdaptOptions())
+    one._label(said(1, known().keyword, 1)[0])
+    one.room.push(loud().transpose(0, 1).flatten(1).repeat(1, 30))  # not as much as is waited for
+    one.hear(np.zeros(0, np.float32))
+    assert one.pending and not one._room_used
+    one.end()
+    assert one._room_used and not one.pending

@@ -14,7 +14,7 @@ from kwsctl.data import noises
 from kwsctl.features.logmel import mel_power
 from kwsctl.learning.enrolment_clips import take
 from kwsctl.learning.enrolment_material import in_both_rooms
-from kwsctl.learning.surroundings import STRETCH_FRAMES, STRETCHES, as_beside, beside
+from kwsctl.learning.surroundings import STRETCH_FRAMES, STRETCHES, Room, as_beside, beside, is_knock
 from tests.toy_people import NEW_WORDS, PEOPLE, RATE_HZ, SPEC, crowd, encoder, features, say
 
 WORD = NEW_WORDS[0]
@@ -77,3 +77,26 @@ def test_negatives_sound_in_two_rooms_where_the_second_can_be_heard(snr_db: floa
     found = in_both_rooms(given, clips(snr_db), 0)
     assert len(found) == rooms and found[0] is given
     assert all(torch.equal(a, b) for a, b in zip(found, in_both_rooms(given, clips(snr_db), 0), strict=True))
+
+
+def test_knocks_belong_to_a_room_where_there_are_many() -> None:
+    """Dishes and keys are loud and short; the quietest stretches lack them, and words are longer."""
+
+    def heard(knock_frames: int, every: int) -> torch.Tensor:
+        level = 1e-3 * torch.ones(40, 5_000)
+        for first in range(12, 5_000 - knock_frames, every):
+            level[:, first : first + knock_frames] = 1.0
+        room = Room()
+        room.push(level)
+        found = room.recorded()
+        assert found is not None
+        return found.amax((1, 2))
+
+    assert float((heard(5, 40) == 1.0).float().mean()) > 0.5
+    assert float(heard(20, 400).max()) < 1.0  # words now and then
+    assert float(heard(5, 2_000).max()) < 1.0  # a door, once
+
+
+def test_silence_is_no_knock() -> None:
+    assert not is_knock(torch.zeros(40, 40))
+    assert not is_knock(torch.ones(40, 40))
