@@ -116,6 +116,11 @@ class Learner:
         return skipped
 
     @property
+    def waiting(self) -> int:
+        """How many segments are judged when the room is known."""
+        return len(self._early)
+
+    @property
     def pending(self) -> bool:
         """Whether there are segments that were not judged yet, or calls that no update was tried with."""
         return self._fresh > 0 or bool(self._early)

@@ -82,6 +82,7 @@ class Adaptation:
         self._canary: list[Mapping[str, float]] = []
         self._abstained = self._positives = self._negatives = 0
         self._stream, self._skip_to_s, self._left_out = "", 0.0, 0
+        self._comes_once = False
         self._told_s = self._flushed_s = 0.0
         self._place.complete(self._profile)
         self._answered = {name for facts in self._profile.updates for name in facts.get("answered", ())}
@@ -129,6 +130,8 @@ class Adaptation:
                     break
         except KeyboardInterrupt:
             stopped = True
+            if self._comes_once:  # nobody can hear it again, so what was heard is judged now
+                self.learner.end()
         self._flush()
         for doubt in self._doubts.asked(self.keyword):
             review.ask(self._home, self._user, doubt, self._key)
@@ -136,7 +139,7 @@ class Adaptation:
 
     def _begin(self, source: Source) -> float:
         """Begins a stream where an earlier run left off; gives how much of it was heard before, in s."""
-        self._stream = source.identity or source.name
+        self._stream, self._comes_once = source.identity or source.name, not source.identity
         self._skip_to_s = self._told_s = self._flushed_s = self._place.heard_s(source.identity)
         self._left_out = self.learner.begin(self._skip_to_s)
         return min(self._skip_to_s, source.seconds or 0.0)
@@ -230,7 +233,9 @@ class Adaptation:
 
     def _so_far(self) -> dict[str, str | float]:
         tally = self.learner.tally
+        waiting = self.learner.waiting
         return {
+            **({"until the room is known": str(waiting)} if waiting else {}),
             "calls": str(self._positives),
             "updates": str(tally.updates),
             "rolled back": str(tally.rolled_back),

@@ -247,6 +247,28 @@ def test_stopping_writes_what_was_heard_and_tells(
     found = run.run([cut])
     assert found.stopped
     assert found.seconds == pytest.approx(8.0)
+    # What was heard is not judged before the room is known: the file is heard again by the next run.
+    assert {s["decision"] for s in lines(home, "segment")} == {"abstain"}
+    assert HeardBefore(home, "ana", None).until_s == {}
+
+
+def test_what_comes_only_once_is_judged_when_it_is_stopped(
+    lived: tuple[Path, list[Path], Path, life.Stream], tmp_path: Path
+) -> None:
+    home = tmp_path / "home"
+    shutil.copytree(lived[0], home)
+    (source,) = sources(str(lived[2]), 16_000, io.BytesIO(), identify=True)
+
+    def interrupted() -> object:
+        yield from source.pieces
+        raise KeyboardInterrupt
+
+    once = dataclasses.replace(source, name="stdin", identity="", pieces=interrupted())
+    base, negatives = bundle.load(shipped(ENCODER)), stored_negatives.load(shipped(NEGATIVES))
+    run = Adaptation(home, "ana", None, base, negatives, keyword=KEYWORD, options=OPTIONS)
+    found = run.run([once])
+    assert found.stopped
+    assert found.positives >= 4
 
 
 def test_a_keyword_that_is_not_there_is_told(lived: tuple[Path, list[Path], Path, life.Stream]) -> None:

@@ -48,8 +48,9 @@ def lived(folder: Path, key: Key | None = None) -> Path:
 
 
 def _heard() -> list[tuple[str, dict[str, object]]]:
-    """Five segments, an update that is taken, and one that is rolled back."""
-    lines: list[tuple[str, dict[str, object]]] = []
+    """Five segments, the first judged twice, an update that is taken, and one that is rolled back."""
+    early = {"stream": "abc", "time_s": 0.0, "decision": "abstain", "kept": False}
+    lines: list[tuple[str, dict[str, object]]] = [("segment", early)]
     for number, decision in enumerate(("positive", "negative", "abstain", "positive", "negative")):
         kept = decision != "abstain"
         segment = {"stream": "abc", "time_s": 30.0 * number, "decision": decision, "kept": kept}

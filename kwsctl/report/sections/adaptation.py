@@ -33,7 +33,10 @@ def blocks(material: Material) -> tuple[Block, ...]:
 
 
 def _block(person: Person, number: int) -> Block:
-    segments, updates = person.events("segment"), person.events("update")
+    updates = person.events("update")
+    # Of a segment that was judged again, what it was taken for in the end.
+    judged = {(facts["stream"], facts["time_s"]): facts for facts in person.events("segment")}
+    segments = list(judged.values())
     at, hours = _clock([entry.facts for entry in person.entries if entry.event in ("segment", "update")])
     counts = Counter(_lane(facts) for facts in segments)
     taken = sum(facts["decision"] == "taken" for facts in updates)
