@@ -20,8 +20,8 @@ class AdaptOptions:
         every: new positives from which an update is tried.
         most: positives that are kept.
         use_room: let enrolled clips sound in the room of the stream.
-        tune_room: let the trunk learn a loud room without labels, see `kwsctl.learning.room_tuning`; methods
-            that only infer, or learn with a `precision`, do not.
+        tune_room: let the trunk learn a loud room without labels, see `kwsctl.learning.room_tuning`, and for
+            `forward` `kwsctl.learning.room_regression`; methods that learn with a `precision` do not.
         ask: how many segments at most to ask the person about; only of these the audio is kept.
         environment: name of the room, for the ledger and the profile.
         guarded: let the guard roll updates back; off only to show what it is for.

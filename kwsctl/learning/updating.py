@@ -143,8 +143,8 @@ def propose(
         method: an adapter of enrolment, a file in `learning/forward/`, or `threshold`.
         precision: of an adapter that tunes the network.
         quantization: how numbers are put on grids.
-        tune_room: let an adapter learn on a trunk that has learned the room, where that is loud; with rounded
-            numbers it does not.
+        tune_room: let the trunk learn the room first, where that is loud: by gradients for an adapter, by
+            regression for `forward`; with rounded numbers it does not.
 
     Returns:
         What to change.
