@@ -20,15 +20,13 @@ from torch.nn import functional as fn
 
 from kwsctl.bundle import Bundle, Delta
 from kwsctl.features.logmel import compress
-from kwsctl.learning.adapters.interpolated import thin
 from kwsctl.learning.known import Known
-from kwsctl.learning.room_words import Says, away, others_of, pairs
+from kwsctl.learning.room_words import Says, away, change_of, others_of, pairs
 from kwsctl.seeding import torch_generator
 
 ROUNDS, OWN, BATCH = 2, 64, 64
 RIDGE = 1.0
 SHARES = (0.1, 0.25, 0.5, 1.0)
-RANK = 8
 
 
 def learn(known: Known, room: Tensor) -> Delta:
@@ -51,11 +49,7 @@ def learn(known: Known, room: Tensor) -> Delta:
             rows = torch.arange(len(others_of(known)))
             quiet, heard = (compress(power) for power in pairs(known, room, OWN, rows, draw))
             _fit(student, teacher, heard, quiet)
-    found: dict[str, Tensor] = {}
-    for name, after in student.state_dict().items():
-        if not torch.equal(after, known.current.weights[name]):
-            found |= thin(name, after - known.current.weights[name], RANK)
-    return Delta(known.current.sha256, found, made_by={"method": "room"})
+    return change_of(known, student)
 
 
 def _fit(student: nn.Module, teacher: nn.Module, heard: Tensor, quiet: Tensor) -> None:

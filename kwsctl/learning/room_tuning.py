@@ -15,16 +15,14 @@ from torch import Tensor
 
 from kwsctl.bundle import Bundle, Delta
 from kwsctl.features.logmel import compress
-from kwsctl.learning.adapters.interpolated import thin
 from kwsctl.learning.known import Known
 from kwsctl.learning.loop import Batch, Judged, fit
-from kwsctl.learning.room_words import Says, away, others_of, pairs
+from kwsctl.learning.room_words import Says, away, change_of, others_of, pairs
 from kwsctl.learning.schedule import warmup_cosine
 from kwsctl.seeding import torch_generator
 
 STEPS, BATCH, OWN = 100, 48, 16
 LEARNING_RATE = 2e-3
-RANK = 8
 
 
 def learn(known: Known, room: Tensor) -> Delta:
@@ -50,11 +48,7 @@ def learn(known: Known, room: Tensor) -> Delta:
         steps_per_epoch=STEPS,
         learning_rate=warmup_cosine(LEARNING_RATE, STEPS // 10, STEPS),
     )
-    found: dict[str, Tensor] = {}
-    for name, after in network.state_dict().items():
-        if not torch.equal(after, known.current.weights[name]):
-            found |= thin(name, (after - known.current.weights[name]).detach(), RANK)
-    return Delta(known.current.sha256, found, made_by={"method": "room"})
+    return change_of(known, network)
 
 
 def _batches(known: Known, room: Tensor) -> Iterator[Batch]:

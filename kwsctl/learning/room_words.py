@@ -5,13 +5,16 @@ from __future__ import annotations
 from typing import Any, cast
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from kwsctl.bundle import Delta
+from kwsctl.learning.adapters.interpolated import thin
 from kwsctl.learning.frozen import Frozen
 from kwsctl.learning.known import Known
 from kwsctl.learning.surroundings import in_room
 
 QUIET_SHARE = 1 / 3
+RANK = 8
 
 
 class Says(Frozen):
@@ -53,3 +56,20 @@ def pairs(known: Known, room: Tensor, own: int, rows: Tensor, draw: torch.Genera
 def away(said: Tensor, target: Tensor) -> Tensor:
     """Gives how far embeddings [B, E] are from others, as a share of the length of those, [B]."""
     return (said - target).square().sum(1) / target.square().sum(1).mean()
+
+
+def change_of(known: Known, network: nn.Module) -> Delta:
+    """Gives what a network that has learned a room changed, in thin matrices of sixteen bits.
+
+    Args:
+        known: the person, with the model before.
+        network: the model after.
+
+    Returns:
+        The change of the trunk.
+    """
+    found: dict[str, Tensor] = {}
+    for name, after in network.state_dict().items():
+        if not torch.equal(after, known.current.weights[name]):
+            found |= thin(name, (after - known.current.weights[name]).detach(), RANK)
+    return Delta(known.current.sha256, found, made_by={"method": "room"})
