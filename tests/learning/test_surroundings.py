@@ -100,3 +100,21 @@ def test_knocks_belong_to_a_room_where_there_are_many() -> None:
 def test_silence_is_no_knock() -> None:
     assert not is_knock(torch.zeros(40, 40))
     assert not is_knock(torch.ones(40, 40))
+
+
+def test_what_swells_is_no_knock() -> None:
+    sudden, swelling = torch.full((2, 40, 40), 1e-3)
+    sudden[:, 20:26] = torch.tensor([1.0, 0.7, 0.5, 0.3, 0.2, 0.1])
+    swelling[:, 20:26] = sudden[:, 20:26].flip(1)
+    assert is_knock(sudden) and not is_knock(swelling)
+
+
+def test_a_word_that_ends_like_a_knock_in_every_other_stretch_makes_no_kitchen() -> None:
+    """Somebody who says the keyword all day must not make a quiet room a loud one."""
+    level = 1e-3 * torch.ones(40, 10_000)
+    for first in range(12, 10_000, 1_000):
+        level[:, first : first + 5] = 1.0
+    room = Room()
+    room.push(level)
+    found = room.recorded()
+    assert found is not None and float(found.max()) < 1.0
