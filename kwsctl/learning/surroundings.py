@@ -78,7 +78,7 @@ class Room:
 
 
 def is_knock(chunk: Tensor) -> bool:
-    """Tells whether what is loud in [F, C] mel power is sudden and too short for speech, with less around it."""
+    """Tells whether what is loud in [F, C] mel power is sudden, too short for speech, and alone."""
     level = chunk.sum(0)
     loud = (level >= level.max() * 10 ** (-KNOCK_DB / 10)).tolist()
     longest = max(len(list(run)) for is_loud, run in itertools.groupby(loud) if is_loud)
