@@ -24,7 +24,7 @@ from kwsctl.learning.known import Known
 from kwsctl.learning.room_words import Says, away, change_of, others_of, pairs
 from kwsctl.seeding import torch_generator
 
-ROUNDS, OWN, BATCH = 2, 64, 64
+OWN, BATCH = 64, 64
 RIDGE = 1.0
 SHARES = (0.1, 0.25, 0.5, 1.0)
 
@@ -44,11 +44,10 @@ def learn(known: Known, room: Tensor) -> Delta:
         for bundle in (known.current, known.base)
     )
     with torch.inference_mode():
-        for round_ in range(ROUNDS):
-            draw = torch_generator(known.seed, "room regression", round_)
-            rows = torch.arange(len(others_of(known)))
-            quiet, heard = (compress(power) for power in pairs(known, room, OWN, rows, draw))
-            _fit(student, teacher, heard, quiet)
+        draw = torch_generator(known.seed, "room regression")
+        rows = torch.arange(len(others_of(known)))
+        quiet, heard = (compress(power) for power in pairs(known, room, OWN, rows, draw))
+        _fit(student, teacher, heard, quiet)
     return change_of(known, student)
 
 
