@@ -64,7 +64,8 @@ def test_without_errors_nobody_is_worst() -> None:
 @pytest.mark.parametrize(
     ("share", "text"),
     [(0, "0 %"), (1, "100 %"), (0.5, "50.0 %"), (0.9959, "99.59 %"), (0.9996, "99.960 %"),
-     (0.9999996, "> 99.999 %"), (0.00042, "0.042 %"), (0.0523, "5.23 %"), (0.9, "90.0 %"), (0.9208, "92.08 %")],
+     (0.9999996, "> 99.999 %"), (0.00042, "0.042 %"), (0.0523, "5.23 %"),
+     (0.9, "90.0 %"), (0.9208, "92.08 %")],
 )  # fmt: skip
 def test_percentages_keep_the_digits_that_matter(share: float, text: str) -> None:
     assert percent(share) == text
