@@ -63,20 +63,21 @@ def _fit(student: nn.Module, teacher: nn.Module, heard: Tensor, quiet: Tensor) -
         norm = _norm_after(modules, place)
         way, shift = _regression(_Lesson(student, layer, heard), _Lesson(teacher, taught, quiet), norm)
         free = [(layer.weight, way)] if norm is None else [(layer.weight, way), (norm.running_mean, -shift)]
-        before = [(part.clone(), towards.reshape(part.shape)) for part, towards in free]
+        paths = [(part, part.clone(), towards.reshape(part.shape)) for part, towards in free]
         best = 0.0
-
-        def go(share: float) -> None:
-            for (part, _), (start, towards) in zip(free, before, strict=True):  # noqa: B023  # called here only
-                part.copy_(start + share * towards)
-
         for share in SHARES:
-            go(share)
+            _go(paths, share)
             now = float(away(_said(student, heard), target).mean())
             if now >= nearest:
                 break
             nearest, best = now, share
-        go(best)
+        _go(paths, best)
+
+
+def _go(paths: Sequence[tuple[Tensor, Tensor, Tensor]], share: float) -> None:
+    """Puts parts of a network so far from where they were towards where regression sees them."""
+    for part, start, towards in paths:
+        part.copy_(start + share * towards)
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,7 +89,7 @@ class _Lesson:
     features: Tensor
 
     def batches(self) -> Iterator[tuple[Tensor, Tensor]]:
-        """Gives inputs [N, C k] and outputs [N, C'] of the layer, some words at a time."""
+        """Gives what the layer hears and says, some words at a time."""
         found: dict[str, Tensor] = {}
         hook = self.layer.register_forward_hook(
             lambda _layer, given, said: found.update(given=given[0], said=said)
@@ -96,7 +97,7 @@ class _Lesson:
         try:
             for part in torch.split(self.features, BATCH):
                 _said(self.network, part)
-                yield _patches(self.layer, found["given"]), _rows(found["said"])
+                yield found["given"], found["said"]
         finally:
             hook.remove()
 
@@ -106,7 +107,7 @@ def _regression(heard: _Lesson, taught: _Lesson, norm: nn.Module | None) -> tupl
     count, products, answers = 0, torch.zeros(()), torch.zeros(())
     sums, missing = torch.zeros(()), torch.zeros(())
     for (given, said), (_, wanted) in zip(heard.batches(), taught.batches(), strict=True):
-        given, rest = given.double(), (wanted - said).double()
+        given, rest = _patches(heard.layer, given).double(), _rows(wanted - said).double()
         count += len(given)
         products, answers = products + given.T @ given, answers + given.T @ rest
         sums, missing = sums + given.sum(0), missing + rest.sum(0)

@@ -220,3 +220,20 @@ def test_a_stream_that_ends_early_is_judged_in_the_room_that_is_guessed() -> Non
     assert one.pending and not one._room_used
     one.end()
     assert one._room_used and not one.pending
+
+
+def test_later_updates_on_a_trunk_that_learned_a_room_are_told_at_its_rarity() -> None:
+    later = dataclasses.replace(known(), current=tuned(), tuned=True, made={})
+    for person, rarer in ((later, RARER_TUNED), (known(), RARER)):
+        found = updating.propose(person, gathered(loud()), "head")
+        assert (found.tuned, found.rarer) == (False, rarer)
+
+
+def test_what_was_in_doubt_is_no_negative_for_a_model_that_has_learned() -> None:
+    one = learner(AdaptOptions())
+    one._room_used = True
+    doubtful = said(1, toy_people.WORDS[11], 1)[0]
+    one._doubtful.append(doubtful)
+    assert one._verifier.again(doubtful).decision == "negative"
+    one._reconsider()
+    assert list(one._doubtful) and not one.kept.negatives
