@@ -26,9 +26,7 @@ STRETCHES = 3  # of each clip, the softest
 EDGE_FRAMES = 3  # that an edge of what was recorded reaches into
 HEARD_DB = 25.0  # a room that is softer than speech by more moves no score
 KNOCK_DB, KNOCK_FRAMES, RISE_FRAMES = 15.0, 8, 2
-KNOCKING = (
-    0.7  # of all stretches; edges of words look like knocks in 0 to 39 % of them, dishes and keys do in 94 %
-)
+KNOCKING = 0.7  # share of stretches; edges of words look like knocks in 39 % at most, dishes in 94 %
 CLIP_LEVEL_DB = 3.0  # clips tell the level of their room better than a stream that goes on
 
 

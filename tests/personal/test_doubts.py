@@ -31,6 +31,12 @@ def listening(most: int, *heard: tuple[Labelled, str]) -> Doubts:
     return doubts
 
 
+def gone(doubts: Doubts) -> None:
+    """Lets so much silence follow that what was heard before is no longer kept."""
+    for second in range(9, 69):
+        doubts.listen(np.zeros(RATE_HZ, np.float32), second * RATE_HZ)
+
+
 def test_keyword_and_voice_together_say_what_is_nearest_to_a_call() -> None:
     stranger, far, near = doubt(2, keyword=3.0, joint=-6.0), doubt(4, keyword=-4.0), doubt(6, keyword=-2.0)
     asked = list(listening(2, (stranger, "a"), (far, "a"), (near, "b")).asked("lamp"))
@@ -48,3 +54,23 @@ def test_what_is_settled_later_is_not_asked() -> None:
 
 def test_without_questions_no_audio_is_kept() -> None:
     assert not list(listening(0, (doubt(2, keyword=-1.0), "a")).asked("lamp"))
+
+
+def test_what_was_judged_again_is_asked_as_it_is_near_now_with_the_audio_that_was_heard() -> None:
+    early, late = doubt(2, keyword=-4.0), doubt(4, keyword=-3.0)
+    doubts = listening(1, (early, "a"), (late, "a"))
+    gone(doubts)
+    doubts.consider(
+        dataclasses.replace(early, votes={"keyword": -1.0}, again=True), "a", toy_people.encoder()
+    )
+    (asked,) = doubts.asked("lamp")
+    assert asked.digest == early.segment.digest
+    assert asked.facts["votes"] == {"keyword": -1.0}
+    assert float(np.abs(asked.samples).max()) > 0.2
+
+
+def test_a_doubt_whose_sound_is_gone_is_not_asked() -> None:
+    doubts = listening(2)
+    gone(doubts)
+    doubts.consider(doubt(2, keyword=-1.0), "a", toy_people.encoder())
+    assert not list(doubts.asked("lamp"))
