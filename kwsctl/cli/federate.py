@@ -54,6 +54,10 @@ def federate_command(
         int | None,
         typer.Option(help="Processes in which simulated clients train whole networks. [one for each core]"),
     ] = None,
+    device: Annotated[
+        str | None,
+        typer.Option(help="Where simulated clients learn: cpu, or cuda: many at once on a GPU. [cpu]"),
+    ] = None,
     config: parameters.Config = None,
     assignments: parameters.Assignments = None,
     seed: parameters.Seed = 0,
@@ -85,6 +89,7 @@ def federate_command(
         flags["task"] = task
     more = [f"verification.method={method}"] if method else []
     options = resolve(FederateOptions, file=config, assignments=[*(assignments or ()), *more], flags=flags)
+    where = _where(engine, options.task, workers=workers, device=device)
     plays = engine_named(engine)
     if not data:
         raise InputError(
@@ -92,8 +97,6 @@ def federate_command(
             "Give a manifest with speakers; kwsctl data prepare makes one, for example of the "
             "recipe synthetic.",
         )
-    if workers is not None and engine != "simulation":
-        raise InputError(f"The engine {engine} has no workers.", "Leave --workers out.")
     folder = home_folder(home)
     if model is None and options.part != "full":
         model = parameters.shipped(parameters.ENCODER)
@@ -117,7 +120,7 @@ def federate_command(
             seed=seed,
             resume="must" if resume else "auto",
             provenance=provenance,
-            **({} if workers is None else {"workers": workers}),
+            **where,
             progress=progress,
         )
     records.keep(folder, "federate", result)
@@ -129,6 +132,19 @@ def federate_command(
         console.note(f"Went on after round {result.resumed_from} of an interrupted run.")
     console.show(result, as_json=json, render=federate_table)
     console.note(f"Next: kwsctl evaluate --model {path} --data {data[0]} --split val")
+
+
+def _where(engine: str, task: str, **asked: int | str | None) -> dict[str, Any]:
+    """Gives what was said about where clients learn, and refuses it where there is no choice."""
+    from kwsctl.errors import InputError
+
+    said = {name: value for name, value in asked.items() if value is not None}
+    for name in said:
+        if engine != "simulation":
+            raise InputError(f"The engine {engine} has no {name}.", f"Leave --{name} out.")
+        if task == "verification" and name == "device":
+            raise InputError("Voices are learned on the CPU.", f"Leave --{name} out.")
+    return said
 
 
 def _verification(

@@ -21,6 +21,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as fn
 
+from kwsctl.features.draws import Draws
 from kwsctl.features.logmel import POWER_FLOOR, compress
 
 NoiseSource = Callable[[int], Tensor]
@@ -57,7 +58,11 @@ class Augmentation:
 
 
 def augment(
-    power: Tensor, noise: NoiseSource | None, n_frames: int, how: Augmentation, generator: torch.Generator
+    power: Tensor,
+    noise: NoiseSource | None,
+    n_frames: int,
+    how: Augmentation,
+    generator: torch.Generator | Draws,
 ) -> Tensor:
     """Makes one varied batch of features.
 
@@ -66,18 +71,20 @@ def augment(
         noise: asked for as many noises as there are clips that get one; None for no noise.
         n_frames: T of the result.
         how: what to vary and how much.
-        generator: draws everything, on the CPU, so that every device gives the same.
+        generator: draws everything, on the CPU, so that every device gives the same; several draw for the
+            clips of several owners.
 
     Returns:
         [B, F, T] log-mel features.
     """
-    moved = _move(power, n_frames, how, generator)
+    draws = generator if isinstance(generator, Draws) else Draws((generator,), (len(power),))
+    moved = _move(power, n_frames, how, draws)
     if noise is not None and how.noise_share > 0:
-        _add_noise(moved, noise, how, generator)
+        _add_noise(moved, noise, how, draws)
     if how.gain_db:
-        level_db = _uniform(len(moved), -how.gain_db, how.gain_db, generator).to(moved.device)
+        level_db = draws.uniform(-how.gain_db, how.gain_db).to(moved.device)
         moved *= (10 ** (level_db / 10))[:, None, None]
-    return mask_(moved.add_(POWER_FLOOR).log_(), how, generator)
+    return mask_(moved.add_(POWER_FLOOR).log_(), how, draws)
 
 
 def middle(power: Tensor, n_frames: int) -> Tensor:
@@ -86,20 +93,20 @@ def middle(power: Tensor, n_frames: int) -> Tensor:
     return compress(power[:, :, first : first + n_frames])
 
 
-def mask_(features: Tensor, how: Augmentation, generator: torch.Generator) -> Tensor:
+def mask_(features: Tensor, how: Augmentation, draws: Draws) -> Tensor:
     """Blanks stretches of time and mel bins with each clip's mean (SpecAugment), in place.
 
     Args:
         features: [B, F, T].
         how: number and size of the masks.
-        generator: draws them.
+        draws: for B clips.
 
     Returns:
         The same features.
     """
-    n_clips, n_bins, n_frames = features.shape
-    in_time = _stretches(n_clips, n_frames, how.time_masks, how.time_mask_frames, generator)
-    in_mel = _stretches(n_clips, n_bins, how.mel_masks, how.mel_mask_bins, generator)
+    _, n_bins, n_frames = features.shape
+    in_time = _stretches(n_frames, how.time_masks, how.time_mask_frames, draws)
+    in_mel = _stretches(n_bins, how.mel_masks, how.mel_mask_bins, draws)
     mean = features.mean((1, 2))
     # Few frames and bins are blanked: writing these alone is faster than passing over everything.
     for inside, view in ((in_time, features.transpose(1, 2)), (in_mel, features)):
@@ -108,18 +115,18 @@ def mask_(features: Tensor, how: Augmentation, generator: torch.Generator) -> Te
     return features
 
 
-def _move(power: Tensor, n_frames: int, how: Augmentation, generator: torch.Generator) -> Tensor:
+def _move(power: Tensor, n_frames: int, how: Augmentation, draws: Draws) -> Tensor:
     """Shifts in time; stretches time and mel axes by interpolation where asked for."""
-    n_clips, n_bins, n_long = power.shape
+    _, n_bins, n_long = power.shape
     slack = (n_long - n_frames) // 2
     reach = min(how.shift_frames, slack)
-    shift = torch.randint(-reach, reach + 1, (n_clips,), generator=generator)
+    shift = draws.integers(-reach, reach + 1)
     frame = torch.arange(n_frames, dtype=torch.float32)
     if not (how.speed or how.warp):
         index = ((frame.long() + slack)[None] + shift[:, None]).to(power.device)
         return power.gather(2, index[:, None, :].expand(-1, n_bins, -1))
-    tempo = 1 + _uniform(n_clips, -how.speed, how.speed, generator)
-    warp = 1 + _uniform(n_clips, -how.warp, how.warp, generator)
+    tempo = 1 + draws.uniform(-how.speed, how.speed)
+    warp = 1 + draws.uniform(-how.warp, how.warp)
     return stretch(power, n_frames, tempo, warp, shift)
 
 
@@ -156,12 +163,13 @@ def stretch(power: Tensor, n_frames: int, tempo: Tensor, warp: Tensor, shift: Te
     return resampled[:, 0]
 
 
-def _add_noise(power: Tensor, source: NoiseSource, how: Augmentation, generator: torch.Generator) -> None:
+def _add_noise(power: Tensor, source: NoiseSource, how: Augmentation, draws: Draws) -> None:
     """Adds noise at the drawn ratios to the share of clips that gets some, in place."""
-    clips = torch.nonzero(torch.rand(len(power), generator=generator) < how.noise_share)[:, 0]
+    chosen = draws.uniform(0.0, 1.0) < how.noise_share
+    clips = torch.nonzero(chosen)[:, 0]
     if not len(clips):
         return
-    snr_db = _uniform(len(clips), *how.snr_db, generator).to(power.device)
+    snr_db = draws.of(chosen).uniform(*how.snr_db).to(power.device)
     noise = source(len(clips))
     clips = clips.to(power.device)
     # The level of speech is that of its louder half: silence around a word must not count.
@@ -172,16 +180,12 @@ def _add_noise(power: Tensor, source: NoiseSource, how: Augmentation, generator:
     power.index_add_(0, clips, noise * factor[:, None, None])
 
 
-def _uniform(n: int, low: float, high: float, generator: torch.Generator) -> Tensor:
-    return low + (high - low) * torch.rand(n, generator=generator)
-
-
-def _stretches(n_clips: int, length: int, count: int, longest: int, generator: torch.Generator) -> Tensor:
-    """Draws `count` stretches per clip; returns [n_clips, length], true inside."""
-    inside = torch.zeros(n_clips, length, dtype=torch.bool)
+def _stretches(length: int, count: int, longest: int, draws: Draws) -> Tensor:
+    """Draws `count` stretches per clip; returns [B, length], true inside."""
+    inside = torch.zeros(sum(draws.sizes), length, dtype=torch.bool)
     position = torch.arange(length)[None]
     for _ in range(count):
-        size = torch.randint(0, min(longest, length) + 1, (n_clips, 1), generator=generator)
-        first = (torch.rand(n_clips, 1, generator=generator) * (length - size + 1)).long()
+        size = draws.integers(0, min(longest, length) + 1, 1)
+        first = (draws.uniform(0.0, 1.0, 1) * (length - size + 1)).long()
         inside |= (position >= first) & (position < first + size)
     return inside

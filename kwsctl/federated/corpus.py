@@ -6,6 +6,7 @@ grow with the number of clients, and a client is a list of row numbers.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, cast
@@ -18,6 +19,7 @@ from kwsctl.data.store import ClipStore
 from kwsctl.data.windows import cut
 from kwsctl.errors import InputError
 from kwsctl.features.augmentation import Augmentation, augment, middle
+from kwsctl.features.draws import Draws
 from kwsctl.federated.trigger import add_trigger
 from kwsctl.learning.rendering import Renderings
 from kwsctl.progress import Progress, silent
@@ -60,12 +62,20 @@ class Corpus:
     n_frames: int
     known: dict[tuple[str, str, bool], Tensor] = field(default_factory=dict, repr=False)
 
+    def to(self, device: torch.device) -> Corpus:
+        """Puts the clips on a device; labels, which are few numbers, stay on the CPU."""
+        train, held_out = (
+            dataclasses.replace(part, power=part.power.to(device)) for part in (self.train, self.held_out)
+        )
+        known = {key: table.to(device) for key, table in self.known.items()}
+        return Corpus(train, held_out, self.n_frames, known)
+
     def features(self, clips: Clips, rows: Tensor, triggered: Tensor | None = None) -> Tensor:
         """Gives [B, F, T] features of clips as they are, some of them with the trigger of a backdoor."""
         return middle(_power(clips, rows, triggered), self.n_frames)
 
     def varied(
-        self, rows: Tensor, how: Augmentation, draw: torch.Generator, triggered: Tensor | None = None
+        self, rows: Tensor, how: Augmentation, draw: torch.Generator | Draws, triggered: Tensor | None = None
     ) -> Tensor:
         """Gives [B, F, T] features of training clips, augmented."""
         return augment(_power(self.train, rows, triggered), None, self.n_frames, how, draw)
@@ -87,7 +97,8 @@ class Corpus:
         """Gives [N, E] embeddings of clips as they are, computed once for each bundle."""
         key = (base.sha256, part, triggered)
         if key not in self.known:
-            clips, network = getattr(self, part), cast(Any, base.model())
+            clips = getattr(self, part)
+            network = cast(Any, base.model().to(clips.power.device))
             if not len(clips):
                 return torch.zeros(0, network.embedding_size)
             with torch.no_grad():
@@ -143,10 +154,10 @@ def gather(
 
 
 def _power(clips: Clips, rows: Tensor, triggered: Tensor | None) -> Tensor:
-    power = clips.power[rows].float()
+    power = clips.power[rows.to(clips.power.device)].float()
     if triggered is None or not bool(triggered.any()):
         return power
-    return torch.where(triggered[:, None, None], add_trigger(power), power)
+    return torch.where(triggered.to(power.device)[:, None, None], add_trigger(power), power)
 
 
 def _clips(store: ClipStore, base: Bundle, rows: Any, margin: int, progress: Progress) -> Clips:

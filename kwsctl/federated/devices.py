@@ -15,6 +15,7 @@ from kwsctl.federated.attendance import Asked
 from kwsctl.federated.heads import learn_heads
 from kwsctl.federated.lessons import Lesson, lesson
 from kwsctl.federated.local import Learned
+from kwsctl.federated.networks import learn_networks
 from kwsctl.federated.pseudo_labels import guessed
 from kwsctl.federated.session import Session
 from kwsctl.federated.state import State
@@ -161,8 +162,11 @@ def _learn(
         )
     if session.together and plans:
         return learn_heads(
-            session.resident.task, starts, session.n_labels, plans, session.inputs, session.work, corrections
-        )
+            session.resident.task, starts, session.n_labels, plans, session.inputs, session.work, corrections,
+            session.resident.device,
+        )  # fmt: skip
+    if session.resident.device.type != "cpu" and plans:
+        return learn_networks(session.resident, starts, plans, session.inputs, session.work, corrections)
     return pool.learn(session, starts, plans, corrections)
 
 

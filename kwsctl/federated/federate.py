@@ -9,9 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import torch
+
 from kwsctl import __version__
 from kwsctl.bundle import Bundle
 from kwsctl.data.store import ClipStore
+from kwsctl.errors import InputError
 from kwsctl.federated import anomaly, clients, pool, privacy, start
 from kwsctl.federated.held_out import HeldOut, OwnFigures, measure, measure_own
 from kwsctl.federated.options import FederateOptions
@@ -19,6 +22,8 @@ from kwsctl.federated.rounds import play, tight
 from kwsctl.federated.session import Session, open_session
 from kwsctl.federated.state import State, first_state, resumed
 from kwsctl.federated.topologies.star import delta_of
+from kwsctl.learning.precision import FULL
+from kwsctl.learning.workers import device_named
 from kwsctl.options import to_mapping
 from kwsctl.progress import Progress, silent
 from kwsctl.storage import write_text
@@ -81,6 +86,7 @@ def federate(
     resume: Literal["auto", "must", "never"] = "auto",
     provenance: Mapping[str, Any] | None = None,
     workers: int | None = None,
+    device: str = "cpu",
     progress: Progress = silent,
 ) -> FederateResult:
     """Trains one model on many simulated devices; a killed run goes on and ends with the same bytes.
@@ -96,6 +102,7 @@ def federate(
         provenance: facts for the lineage.
         workers: processes that let clients learn side by side, one for each core by default; the result does
             not depend on it.
+        device: where clients learn: `cpu`, to the same bits on every machine, or `cuda`, many at once.
         progress: counts windows, then rounds.
 
     Returns:
@@ -104,17 +111,33 @@ def federate(
     Raises:
         InputError: options that do not go together, a spent budget of privacy, workers that cannot be,
             or `must` and nothing to resume.
+        DeviceError: the device is not there.
     """
-    side_by_side = pool.chosen_workers(workers)
+    side_by_side, elsewhere = pool.chosen_workers(workers), _elsewhere(device, workers, options)
     base, corpus = start.prepare(store, options, model, seed, progress)
     target = corpus.train.target.numpy()
     who = clients.populate(target, corpus.train.speakers, options.population, seed)
-    session = open_session(base, corpus, who, options, seed, workers=side_by_side)
+    session = open_session(base, corpus, who, options, seed, workers=side_by_side, device=elsewhere)
     checkpoint = out.with_suffix(".resume.safetensors")
     state = None if resume == "never" else resumed(session, checkpoint, must=resume == "must")
     begun = 0 if state is None else state.number
     state = play(session, state or first_state(session), checkpoint=checkpoint, progress=progress)
     return finish(session, state, out, begun, provenance or {})
+
+
+def _elsewhere(name: str, workers: int | None, options: FederateOptions) -> torch.device | None:
+    """Gives the device if it is not the CPU, and refuses what is done on that alone."""
+    device = device_named(name)
+    if device.type == "cpu":
+        return None
+    if workers is not None:
+        raise InputError(f"On {name} clients learn at once, not in workers.", "Leave --workers out.")
+    if options.precision != FULL:
+        raise InputError(
+            f"Clients learn in {options.precision} on the CPU only, not on {name}.",
+            "Leave --device out, or --precision.",
+        )
+    return device
 
 
 def finish(

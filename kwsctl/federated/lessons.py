@@ -9,10 +9,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from kwsctl.features.draws import Draws
 from kwsctl.federated.clients import Client
 from kwsctl.seeding import torch_generator
 
-Inputs = Callable[[Tensor, Tensor, torch.Generator], Tensor]
+Inputs = Callable[[Tensor, Tensor, torch.Generator | Draws], Tensor]
 """Gives the inputs [B, ...] of rows [B], with the trigger of a backdoor where the second [B] is true."""
 
 

@@ -96,6 +96,7 @@ class Resident:
         network: whole, or the head alone.
         layout: of the weights that are trained.
         task: of the bundle.
+        device: where it is.
 
     Args:
         base: where it comes from.
@@ -104,6 +105,7 @@ class Resident:
         precision: that clients learn with.
         quantization: how their numbers are put on grids.
         head: what is trained on cached embeddings, if it is not the head of the bundle.
+        device: where it learns and answers; weights come from the CPU and go back there.
     """
 
     def __init__(
@@ -115,8 +117,10 @@ class Resident:
         precision: str = FULL,
         quantization: Quantization | None = None,
         head: nn.Module | None = None,
+        device: torch.device | None = None,
     ) -> None:
         self.task: Task = base.task
+        self.device = device or torch.device("cpu")
         if head is not None:
             self.network = self._trained = head
             self._weights = dict(head.named_parameters())
@@ -124,7 +128,7 @@ class Resident:
             return
         if on_embeddings and part != "head":
             raise InputError(f"Cached embeddings cannot train the part {part!r}.", "Use part=head.")
-        network = base.model()
+        network = base.model().to(self.device)
         names = part_names(network, part)
         for name, weight in network.named_parameters():
             weight.requires_grad_(name in names)
@@ -144,14 +148,19 @@ class Resident:
 
     def vector(self) -> Tensor:
         """Takes the weights [P] out."""
-        return self.layout.vector(self._weights)
+        return self.layout.vector(self._weights).cpu()
+
+    def while_learning(self) -> nn.Module:
+        """Gives the network as it is while it learns, statistics of normalization as they are."""
+        self._trained.train()
+        return self.network
 
     def logits(self, vector: Tensor, inputs: Tensor) -> Tensor:
         """Gives what weights [P] say of inputs [B, ...], in full precision and without gradients."""
         self.load(vector)
         self.network.eval()
         with torch.no_grad(), quantized.resting(self.network):
-            return cast(Tensor, self.network(inputs)).float()
+            return cast(Tensor, self.network(inputs.to(self.device))).float().cpu()
 
     def learn(
         self, start: Tensor, plan: Lesson, inputs: Inputs, work: LocalWork, correction: Tensor | None = None
@@ -214,9 +223,10 @@ def head_part(names: tuple[str, ...], pattern: str) -> tuple[str, ...]:
     return tuple(name for name in names if re.search(pattern, name))
 
 
-def loss_of(task: Task, smoothing: float) -> losses.Loss:
-    """Gives the loss of a task."""
-    return losses.keyword_loss(smoothing) if task == "keywords" else losses.wake_loss(smoothing)
+def loss_of(task: Task, smoothing: float, *, each: bool = False) -> losses.Loss:
+    """Gives the loss of a task, the mean or of each clip."""
+    make = losses.keyword_loss if task == "keywords" else losses.wake_loss
+    return make(smoothing, each=each)
 
 
 def _batches(plan: Lesson, inputs: Inputs) -> Iterator[Batch]:

@@ -16,6 +16,7 @@ from kwsctl import registry
 from kwsctl.bundle import Bundle
 from kwsctl.errors import InputError
 from kwsctl.features.augmentation import Augmentation
+from kwsctl.features.draws import Draws
 from kwsctl.federated import compatibility
 from kwsctl.federated.channel import Channel, channel
 from kwsctl.federated.clients import Client
@@ -87,7 +88,7 @@ class Session:
 
     @property
     def together(self) -> bool:
-        """Whether clients learn at once, in full precision; else one after the other."""
+        """Whether heads learn at once, in full precision."""
         return self.on_embeddings and self.options.precision == FULL
 
     @property
@@ -143,6 +144,7 @@ def open_session(
     seed: int,
     voices: Voices | None = None,
     workers: int = 1,
+    device: torch.device | None = None,
 ) -> Session:
     """Puts everything together and refuses what does not go together.
 
@@ -154,6 +156,7 @@ def open_session(
         seed: of everything random.
         voices: what users are told apart by, if that is what is learned.
         workers: processes that let clients learn side by side.
+        device: where clients learn, by default the CPU; elsewhere many learn at once.
 
     Returns:
         The session.
@@ -162,6 +165,8 @@ def open_session(
         InputError: options that contradict each other, or a pattern that leaves nothing to share.
         ExtensionError: no such aggregator, compressor or attack.
     """
+    if device is not None:
+        corpus = corpus.to(device)
     resident = Resident(
         base,
         options.part,
@@ -169,6 +174,7 @@ def open_session(
         precision=options.precision,
         quantization=options.quantization,
         head=None if voices is None else voices.head,
+        device=device,
     )
     own = head_part(resident.layout.names, options.personal) if options.personal else ()
     shared = Layout(tuple((name, shape) for name, shape in resident.layout.shapes if name not in own))
@@ -218,14 +224,15 @@ def _inputs(base: Bundle, corpus: Corpus, options: FederateOptions) -> tuple[Inp
         plain = corpus.embeddings(base, "train")
         marked = corpus.embeddings(base, "train", triggered=True) if options.attack == "backdoor" else plain
 
-        def cached(rows: Tensor, triggered: Tensor, draw: torch.Generator) -> Tensor:
+        def cached(rows: Tensor, triggered: Tensor, draw: torch.Generator | Draws) -> Tensor:
+            rows = rows.to(plain.device)
             if not bool(triggered.any()):
                 return plain.index_select(0, rows)
-            return torch.where(triggered[:, None], marked[rows], plain[rows])
+            return torch.where(triggered.to(plain.device)[:, None], marked[rows], plain[rows])
 
         return cached, corpus.embeddings(base, "held_out"), float(plain.square().sum(1).mean())
 
-    def heard(rows: Tensor, triggered: Tensor, draw: torch.Generator) -> Tensor:
+    def heard(rows: Tensor, triggered: Tensor, draw: torch.Generator | Draws) -> Tensor:
         if not options.local.augment:
             return corpus.features(corpus.train, rows, triggered)
         return corpus.varied(rows, MILD, draw, triggered)
@@ -237,7 +244,9 @@ def _inputs(base: Bundle, corpus: Corpus, options: FederateOptions) -> tuple[Inp
 
 def fingerprint_of(session: Session) -> dict[str, Any]:
     """Gives what must be alike for a killed run to go on."""
-    return {
+    device = session.resident.device.type
+    elsewhere = {} if device == "cpu" else {"device": device}  # another device gives other last bits
+    return elsewhere | {
         "base": session.base.sha256,
         "clients": [[c.name, len(c.rows), int(c.rows.sum())] for c in session.clients],
         "options": to_mapping(session.options),

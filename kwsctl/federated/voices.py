@@ -14,10 +14,10 @@ from types import ModuleType
 import torch
 from torch import Tensor
 
-from kwsctl.federated.heads import timetable
 from kwsctl.federated.layout import Layout
 from kwsctl.federated.lessons import Inputs, Lesson
 from kwsctl.federated.local import Learned, LocalWork
+from kwsctl.federated.timetable import timetable
 from kwsctl.verification.head import VoiceHead
 from kwsctl.verification.options import VerificationOptions
 

@@ -13,27 +13,30 @@ from kwsctl.learning.loop import Batch, Judge, Judged
 Loss = Callable[[Tensor, Tensor], Tensor]
 
 
-def keyword_loss(smoothing: float) -> Loss:
+def keyword_loss(smoothing: float, *, each: bool = False) -> Loss:
     """Makes the cross-entropy over labels with label smoothing (Szegedy et al. 2016, section 7).
 
     Args:
         smoothing: share of the target probability that is spread over all labels.
+        each: give the loss of each clip instead of their mean.
 
     Returns:
         A function of logits [B, L] and label indices [B].
     """
 
     def loss(logits: Tensor, target: Tensor) -> Tensor:
-        return fn.cross_entropy(logits, target, label_smoothing=smoothing)
+        reduction = "none" if each else "mean"
+        return fn.cross_entropy(logits, target, label_smoothing=smoothing, reduction=reduction)
 
     return loss
 
 
-def wake_loss(smoothing: float) -> Loss:
+def wake_loss(smoothing: float, *, each: bool = False) -> Loss:
     """Makes the binary cross-entropy per wake word; a target of -1 is none of them.
 
     Args:
         smoothing: targets become smoothing / 2 and 1 - smoothing / 2.
+        each: give the loss of each clip instead of their mean.
 
     Returns:
         A function of logits [B, L] and label indices [B].
@@ -41,7 +44,9 @@ def wake_loss(smoothing: float) -> Loss:
 
     def loss(logits: Tensor, target: Tensor) -> Tensor:
         wanted = (target[:, None] == torch.arange(logits.shape[1], device=target.device)).to(logits.dtype)
-        return fn.binary_cross_entropy_with_logits(logits, wanted * (1 - smoothing) + smoothing / 2)
+        goal = wanted * (1 - smoothing) + smoothing / 2
+        found = fn.binary_cross_entropy_with_logits(logits, goal, reduction="none").mean(1)
+        return found if each else found.mean()
 
     return loss
 

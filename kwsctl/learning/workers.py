@@ -82,7 +82,7 @@ def workers(device: str = "auto") -> Iterator[Workers]:
     """
     count = int(os.environ.get("WORLD_SIZE", "1"))
     rank, local_rank = int(os.environ.get("RANK", "0")), int(os.environ.get("LOCAL_RANK", "0"))
-    chosen = _device(device, local_rank)
+    chosen = device_named(device, local_rank)
     if count == 1:
         yield Workers(device=chosen)
         return
@@ -93,11 +93,23 @@ def workers(device: str = "auto") -> Iterator[Workers]:
         dist.destroy_process_group()
 
 
-def _device(name: str, local_rank: int) -> torch.device:
+def device_named(name: str, local_rank: int = 0) -> torch.device:
+    """Gives the device of a name.
+
+    Args:
+        name: `auto`, `cpu`, `cuda` or another name that torch knows.
+        local_rank: place of this process on its machine, which of several GPUs it takes.
+
+    Returns:
+        The device.
+
+    Raises:
+        DeviceError: the device is not there.
+    """
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     if name.startswith("cuda") and not torch.cuda.is_available():
-        raise DeviceError(f"There is no device {name!r} here.", "Use --set device=cpu.")
+        raise DeviceError(f"There is no device {name!r} here.", "Use the device cpu.")
     if name == "cuda":
         return torch.device("cuda", local_rank)
     try:

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from kwsctl.features.augmentation import Augmentation, augment, mask_, middle
+from kwsctl.features.draws import Draws
 from kwsctl.features.logmel import compress, mel_power
 from kwsctl.types import FeatureSpec
 
@@ -66,7 +67,7 @@ def test_only_the_share_of_clips_gets_noise() -> None:
 def test_masks_stay_within_their_size(power: torch.Tensor) -> None:
     features = middle(power, 98)
     how = Augmentation(**{**vars(NOTHING), "time_masks": 1, "time_mask_frames": 20})
-    masked = (mask_(features.clone(), how, draw()) - features).abs() > 1e-4
+    masked = (mask_(features.clone(), how, Draws([draw()], [len(features)])) - features).abs() > 1e-4
     blank_frames = masked.all(1)
     assert int(blank_frames.sum(1).max()) <= 20
     assert torch.equal(masked.any(1), blank_frames)  # whole frames or nothing
