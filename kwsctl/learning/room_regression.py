@@ -9,6 +9,7 @@ embeddings at the end nearer, which forward passes tell.
 
 from __future__ import annotations
 
+import contextlib
 import copy
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -80,6 +81,10 @@ def _go(paths: Sequence[tuple[Tensor, Tensor, Tensor]], share: float) -> None:
         part.copy_(start + share * towards)
 
 
+class _HeardEnough(Exception):  # noqa: N818  # nothing is wrong
+    """Ends a forward pass behind the layer that is looked at."""
+
+
 @dataclass(frozen=True, eq=False)
 class _Lesson:
     """A layer of a network, and what the network hears."""
@@ -89,15 +94,19 @@ class _Lesson:
     features: Tensor
 
     def batches(self) -> Iterator[tuple[Tensor, Tensor]]:
-        """Gives what the layer hears and says, some words at a time."""
-        found: dict[str, Tensor] = {}
-        hook = self.layer.register_forward_hook(
-            lambda _layer, given, said: found.update(given=given[0], said=said)
-        )
+        """Gives what the layer hears and says, some words at a time; what follows it need not run."""
+        found: list[tuple[Tensor, Tensor]] = []
+
+        def stop(_layer: nn.Module, given: tuple[Tensor, ...], said: Tensor) -> None:
+            found.append((given[0], said))
+            raise _HeardEnough
+
+        hook = self.layer.register_forward_hook(stop)
         try:
             for part in torch.split(self.features, BATCH):
-                _said(self.network, part)
-                yield found["given"], found["said"]
+                with contextlib.suppress(_HeardEnough):
+                    _said(self.network, part)
+                yield found.pop()
         finally:
             hook.remove()
 
