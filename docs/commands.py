@@ -52,6 +52,15 @@ def table() -> str:
     return "\n".join(rows)
 
 
+def default(parameter: Any) -> str:
+    """Tells what an option is by default, as a terminal shows it."""
+    shown = getattr(parameter, "show_default", None)
+    if isinstance(shown, str):
+        return f" Default: {shown}."
+    is_plain = isinstance(parameter.default, str | int | float) and not isinstance(parameter.default, bool)
+    return f" Default: {parameter.default}." if is_plain and shown else ""
+
+
 def reference() -> str:
     """Makes the page with every option of every command."""
     parts = ["# Commands", "", "Made by `python docs/commands.py` from `kwsctl --help`.", ""]
@@ -59,7 +68,7 @@ def reference() -> str:
         parts += [f"## `{name}`", "", sentence(command), "", "```sh", example(command), "```", ""]
         parts += ["| Option | Meaning |", "|---|---|"]
         for parameter in command.params:
-            text = (getattr(parameter, "help", None) or "").replace("|", "\\|")
+            text = ((getattr(parameter, "help", None) or "") + default(parameter)).replace("|", "\\|")
             names = ", ".join(f"`{option}`" for option in parameter.opts)
             parts.append(f"| {names} | {text} |")
         parts.append("")

@@ -30,20 +30,26 @@ def federate_command(
             help="Bundle to begin with.", show_default="fresh weights; the shipped encoder for heads"
         ),
     ] = None,
-    rounds: Annotated[int | None, typer.Option(help="Rounds. [50]")] = None,
-    part: Annotated[str | None, typer.Option(help="What is shared: full, head or vectors. [full]")] = None,
+    rounds: Annotated[int | None, typer.Option(help="Rounds.", show_default="50")] = None,
+    part: Annotated[
+        str | None, typer.Option(help="What is shared: full, head or vectors.", show_default="full")
+    ] = None,
     aggregator: Annotated[
         str | None,
         typer.Option(
-            help="A file in federated/aggregators/. [fedadam]", autocompletion=completion.aggregators
+            help="A file in federated/aggregators/.",
+            show_default="fedadam",
+            autocompletion=completion.aggregators,
         ),
     ] = None,
     precision: parameters.Precision = None,
     task: Annotated[
-        str | None, typer.Option(help="What is learned: words, or verification (who spoke). [words]")
+        str | None,
+        typer.Option(help="What is learned: words, or verification (who spoke).", show_default="words"),
     ] = None,
     method: Annotated[
-        str | None, typer.Option(help="Of verification: feduv, fedua, fedaws, softmax, … [feduv]")
+        str | None,
+        typer.Option(help="Of verification: feduv, fedua, fedaws, softmax, …", show_default="feduv"),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Bundle to write.", show_default="in the home")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Insist on going on from a checkpoint.")] = False,
@@ -52,11 +58,16 @@ def federate_command(
     ] = "simulation",
     workers: Annotated[
         int | None,
-        typer.Option(help="Processes in which simulated clients train whole networks. [one for each core]"),
+        typer.Option(
+            help="Processes in which simulated clients train whole networks.",
+            show_default="one for each core",
+        ),
     ] = None,
     device: Annotated[
         str | None,
-        typer.Option(help="Where simulated clients learn: cpu, or cuda: many at once on a GPU. [cpu]"),
+        typer.Option(
+            help="Where simulated clients learn: cpu, or cuda: many at once on a GPU.", show_default="cpu"
+        ),
     ] = None,
     config: parameters.Config = None,
     assignments: parameters.Assignments = None,

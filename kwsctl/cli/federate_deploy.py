@@ -31,7 +31,7 @@ def deploy_command(
     held_out: Annotated[
         Path | None, typer.Option(help="Manifest of people who take no part, to judge rounds by.")
     ] = None,
-    rounds: Annotated[int | None, typer.Option(help="Rounds. [50]")] = None,
+    rounds: Annotated[int | None, typer.Option(help="Rounds.", show_default="50")] = None,
     least: Annotated[int, typer.Option(help="Devices that a round waits for; 0 for all.")] = 0,
     config: parameters.Config = None,
     assignments: parameters.Assignments = None,

@@ -41,7 +41,9 @@ def train_command(
     arch: Annotated[
         str | None,
         typer.Option(
-            help="Architecture: a file in models/. [tcresnet]", autocompletion=completion.architectures
+            help="Architecture: a file in models/.",
+            show_default="tcresnet",
+            autocompletion=completion.architectures,
         ),
     ] = None,
     objective: Annotated[
@@ -53,7 +55,7 @@ def train_command(
         typer.Option("--from", help="Bundle whose weights to begin with.", show_default="random weights"),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Bundle to write.", show_default="in the home")] = None,
-    epochs: Annotated[int | None, typer.Option(help="Passes over the data. [60]")] = None,
+    epochs: Annotated[int | None, typer.Option(help="Passes over the data.", show_default="60")] = None,
     precision: parameters.Precision = None,
     cost: Annotated[bool, typer.Option("--cost", help="Tell first what a step takes.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Tell what a step takes, and stop.")] = False,

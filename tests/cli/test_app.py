@@ -5,11 +5,15 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+import typer.main
+from rich.text import Text
 
-from kwsctl.cli.app import main
+from kwsctl.cli.app import app, main
 
 
 def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
@@ -85,3 +89,20 @@ def test_doctor_names_the_remedy_for_a_home_it_cannot_write(
     assert code == 1
     assert home["state"] == "broken"
     assert home["remedy"] == "Set KWSCTL_HOME to a folder you can write to."
+
+
+def commands_below(command: Any) -> Iterator[Any]:
+    """Gives a command and all below it."""
+    yield command
+    for one in getattr(command, "commands", {}).values():
+        yield from commands_below(one)
+
+
+def test_no_help_text_has_brackets_that_a_terminal_would_take_for_a_style() -> None:
+    texts = [
+        (command.name, getattr(parameter, "help", None) or "")
+        for command in commands_below(typer.main.get_command(app))
+        for parameter in command.params
+    ]
+    assert len(texts) > 200
+    assert not [found for found in texts if Text.from_markup(found[1]).plain != found[1]]
