@@ -20,6 +20,7 @@ class ContinualOptions:
         shots: clips that are enrolled, in a quiet room.
         heard: other clips of the keyword in the stream; all that are left are the test.
         repeats: how often each of these is said in the stream, at other levels and places.
+        test_repeats: how often each of the test is said, so that a person's figure is one of many calls.
         own: the person's other words in the stream.
         others: words of other people in the stream.
         impostors: calls of the keyword by other people in the stream.
@@ -37,6 +38,7 @@ class ContinualOptions:
     shots: int = 1
     heard: int = 4
     repeats: int = 3
+    test_repeats: int = 6
     own: int = 40
     others: int = 120
     impostors: int = 4
