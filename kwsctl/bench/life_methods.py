@@ -70,28 +70,32 @@ def outcome(method: str, known: Known, gathered: Gathered, truth: Gathered) -> O
     given = truth if name.startswith(ORACLE) else gathered
     if name.endswith(WITHOUT_ROOM):
         given = dataclasses.replace(given, room=None)
-    tune_room = not name.endswith(UNTUNED)
+    ways = (0.0,) if name.endswith(UNTUNED) else updating.WAYS_INTO_A_ROOM
+    free = method.endswith(UNGUARDED) or method.startswith(ORACLE)
     name = name.removeprefix(ORACLE).removesuffix(WITHOUT_ROOM).removesuffix(UNTUNED)
     # What others computed for this person before must not make a method look cheap.
-    fresh = dataclasses.replace(known, made={})
-    with FlopCounterMode(display=False) as counter:
-        proposal = _proposal(fresh, given, gathered, name, tune_room)
-    decided = updating.decide(known, given, proposal, Tolerances(), known.current)
-    if method.endswith(UNGUARDED) or method.startswith(ORACLE):
+    fresh, macs = dataclasses.replace(known, made={}), 0
+    for way in ways:
+        with FlopCounterMode(display=False) as counter:
+            proposal = _proposal(fresh, given, gathered, name, way)
+        macs += counter.get_total_flops() // 2
+        decided = updating.decide(known, given, proposal, Tolerances(), known.current)
+        if free or not decided.reason or not proposal.tuned:
+            break
+    if free:
         decided = dataclasses.replace(decided, reason="")
     after = updating.after(known, decided)
     size = 0 if proposal.delta is None else sum(t.nbytes for t in proposal.delta.changes.values())
     figures = decided.before if decided.reason else decided.after
     forgotten = decided.first.global_task - figures.global_task
-    macs = counter.get_total_flops() // 2
     return Outcome(after.current, after.threshold, decided.reason, size, macs, figures.drift, forgotten)
 
 
-def _proposal(known: Known, given: Gathered, gathered: Gathered, name: str, tune_room: bool) -> Proposal:
+def _proposal(known: Known, given: Gathered, gathered: Gathered, name: str, way: float) -> Proposal:
     if name == "none":
         return Proposal(None, known.threshold)
     if name not in BENCH_ONLY:
-        return updating.propose(known, given, name, tune_room=tune_room)
+        return updating.propose(known, given, name, tune_room=way)
     delta = tent(known, gathered) if name == "tent" else naive(known, given)
     return Proposal(delta, threshold_of(known, known.current.with_delta(delta), given))
 

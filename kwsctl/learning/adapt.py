@@ -175,11 +175,11 @@ class Learner:
             stacked(list(self._crowd.power), known),
         )
 
-    def update(self, *, tune_room: bool = False) -> Decided:
+    def update(self, *, tune_room: float = 0.0) -> Decided:
         """Tries an update, and takes it if the guard has no objection.
 
         Args:
-            tune_room: let the trunk learn the room first.
+            tune_room: how far the trunk goes to learn the room first.
 
         Returns:
             What the guard said.
@@ -217,7 +217,7 @@ class Learner:
         known, room = self.known, self.room.recorded() if self._options.use_room else None
         self._crowd.judge_by(known.current, known.keyword)
         voice, own, stranger = voices(known, room)
-        is_loud = room is not None and matters(room, known.replay)
+        is_loud = self._room_is_loud()
         votes = self._options.votes
         if is_loud or known.tuned:
             votes = dataclasses.replace(votes, joint=votes.joint_loud)
@@ -235,6 +235,10 @@ class Learner:
             seed=self._options.seed,
             verify=self._verify,
         )
+
+    def _room_is_loud(self) -> bool:
+        room = self.room.recorded() if self._options.use_room else None
+        return room is not None and matters(room, self.known.replay)
 
     def _listen_to_room(self, heard: Heard) -> None:
         last = heard.first + len(heard.logits)
@@ -259,8 +263,11 @@ class Learner:
         if self._room_used or not options.use_room:
             return
         self._room_used = True
-        if not (options.tune_room and self.update(tune_room=True).reason == ""):
-            self.update()
+        ways = updating.WAYS_INTO_A_ROOM if options.tune_room and self._room_is_loud() else (0.0,)
+        for way in ways:
+            decided = self.update(tune_room=way)
+            if not decided.reason or not decided.proposal.tuned:
+                break
         self._settle()
 
     def _settle(self) -> None:

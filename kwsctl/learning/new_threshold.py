@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from kwsctl.bundle import Bundle
-from kwsctl.features.augmentation import middle
-from kwsctl.learning.adapters._enrolment import embed, margins
+from kwsctl.features.augmentation import augment, middle
+from kwsctl.learning.adapters._enrolment import MILD, embed, margins
 from kwsctl.learning.budget import limit_of_rearranged, share_above, threshold_for
 from kwsctl.learning.canary import RARER
 from kwsctl.learning.enrolment_material import passing, voice_of
@@ -23,30 +23,41 @@ from kwsctl.seeding import torch_generator
 
 ENOUGH_HEARD = 30
 ROOM_COPIES = 3
+TOWARDS_CALLS = 0.55
 HELD_BACK = 3  # every third segment of the stream is for thresholds and the canary, and not fitted to
 
 
-def threshold_of(known: Known, bundle: Bundle, gathered: Gathered, *, rarer: float = RARER) -> float:
+def threshold_of(
+    known: Known, bundle: Bundle, gathered: Gathered, *, rarer: float = RARER, tuned: bool = False
+) -> float:
     """Chooses the margin that keeps to the budget on all that no row is fitted to.
 
     That is the highest of three: for stored negatives as they are and in the room, for rearranged clips, and
-    for what the stream held that is no call.
+    for what the stream held that is no call. Where the trunk has learned a room, neither the tail of the few
+    stored negatives nor rearranged clips tell how far out other words lie there: the threshold is then a way
+    from the stored negatives' limit to the calls.
 
     Args:
         known: the person.
         bundle: the model proposed.
         gathered: from the stream.
         rarer: how much rarer than the budget false alarms may always be.
+        tuned: whether the model's trunk has learned a room.
 
     Returns:
         The margin.
     """
     room = gathered.room
-    mixed = held_out(known, "rearranged", known.mixed[1::2], None, bundle.n_frames)
     stored = held_out(known, "threshold", known.others[1::4], room, bundle.n_frames)
-    wanted = [_limit(known, bundle, stored, _allowed(known, stored, room, rarer))]
-    found = _peaks(known, bundle, mixed)
-    wanted.append(limit_of_rearranged(found, known.budget, is_known=known.is_trained))
+    if tuned and not known.is_trained:
+        limit = _limit(known, bundle, stored, known.budget)
+        usual = float(np.median(_margins(known, bundle, calls_of(known, gathered))))
+        wanted = [limit + TOWARDS_CALLS * (usual - limit)]
+    else:
+        wanted = [_limit(known, bundle, stored, _allowed(known, stored, room, rarer))]
+        mixed = held_out(known, "rearranged", known.mixed[1::2], None, bundle.n_frames)
+        found = _peaks(known, bundle, mixed)
+        wanted.append(limit_of_rearranged(found, known.budget, is_known=known.is_trained))
     heard = gathered.negatives[HELD_BACK - 1 :: HELD_BACK]
     if len(heard) >= ENOUGH_HEARD:
         found = _margins(known, bundle, middle(heard, bundle.n_frames))
@@ -65,6 +76,30 @@ def _allowed(known: Known, stored: Tensor, room: Tensor | None, rarer: float) ->
     places = np.split(found, 2) if is_loud else [found]
     now = max(share_above(margins, known.threshold) for margins in places)
     return min(known.budget, max(now, known.budget / rarer))
+
+
+def calls_of(known: Known, gathered: Gathered) -> Tensor:
+    """Gives features of the person's calls that no update learns from.
+
+    Args:
+        known: the person.
+        gathered: from the stream.
+
+    Returns:
+        [P, F, T]: enrolled clips mildly varied, as they are and in the room, and held-back pseudo-positives.
+    """
+    n_frames, room = known.current.n_frames, gathered.room
+
+    def varied() -> Tensor:
+        draw = torch_generator(known.seed, "canary")
+        replay = known.replay
+        if room is not None:
+            replay = torch.cat([replay, in_room(replay.repeat(3, 1, 1), room, draw)])
+        return augment(replay, None, n_frames, MILD, draw)
+
+    calls = known.once("canary calls", room, varied)
+    held = gathered.positives[HELD_BACK - 1 :: HELD_BACK]
+    return torch.cat([calls, middle(held, n_frames)]) if len(held) else calls
 
 
 def held_out(known: Known, name: str, power: Tensor, room: Tensor | None, n_frames: int) -> Tensor:

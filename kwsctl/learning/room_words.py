@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
-from kwsctl.bundle import Delta
+from kwsctl.bundle import LOW_RANK_DOWN, Delta
 from kwsctl.learning.adapters.interpolated import thin
 from kwsctl.learning.frozen import Frozen
 from kwsctl.learning.known import Known
@@ -56,6 +57,14 @@ def pairs(known: Known, room: Tensor, own: int, rows: Tensor, draw: torch.Genera
 def away(said: Tensor, target: Tensor) -> Tensor:
     """Gives how far embeddings [B, E] are from others, as a share of the length of those, [B]."""
     return (said - target).square().sum(1) / target.square().sum(1).mean()
+
+
+def part_way(change: Delta, share: float) -> Delta:
+    """Gives a change of weights that goes only a share of the way."""
+    going = {
+        name: part if name.endswith(LOW_RANK_DOWN) else share * part for name, part in change.changes.items()
+    }
+    return dataclasses.replace(change, changes=going)
 
 
 def change_of(known: Known, network: nn.Module) -> Delta:

@@ -13,18 +13,22 @@ from torch import Tensor
 from kwsctl import registry
 from kwsctl.bundle import Bundle, Delta
 from kwsctl.errors import ExtensionError
-from kwsctl.features.augmentation import augment, middle
+from kwsctl.features.augmentation import middle
 from kwsctl.learning import canary, guard, room_regression, room_tuning
-from kwsctl.learning.adapters._enrolment import MILD, Enrolment, embed
+from kwsctl.learning.adapters._enrolment import Enrolment, embed
 from kwsctl.learning.canary import RARER, RARER_TUNED
 from kwsctl.learning.enrolment_trials import ADAPTERS
 from kwsctl.learning.known import Gathered, Known
-from kwsctl.learning.new_threshold import HELD_BACK, ROOM_COPIES, held_out, threshold_of
+from kwsctl.learning.new_threshold import HELD_BACK, ROOM_COPIES, calls_of, held_out, threshold_of
 from kwsctl.learning.precision import FULL, Quantization
+from kwsctl.learning.room_words import part_way
 from kwsctl.learning.surroundings import in_room, matters
 from kwsctl.seeding import torch_generator
 
 FORWARD = "kwsctl.learning.forward"
+WAYS_INTO_A_ROOM = (1.0, 0.5, 0.25, 0.0)
+"""How far a trunk goes to learn a room, tried one after the other: where all the way makes it forget words,
+half or a quarter may not; not at all leaves the trunk as it is."""
 DEEP = ("bias", "lora", "full", "interpolated", "ewc", "shift", "sparse")
 """Adapters that change the trunk, and are taught by the global model."""
 
@@ -133,7 +137,7 @@ def propose(
     precision: str = FULL,
     quantization: Quantization | None = None,
     *,
-    tune_room: bool = False,
+    tune_room: float = 0.0,
 ) -> Proposal:
     """Lets a method learn, and chooses the threshold anew.
 
@@ -143,8 +147,8 @@ def propose(
         method: an adapter of enrolment, a file in `learning/forward/`, or `threshold`.
         precision: of an adapter that tunes the network.
         quantization: how numbers are put on grids.
-        tune_room: let the trunk learn the room first, where that is loud: by gradients for an adapter, by
-            regression for `forward`; with rounded numbers it does not.
+        tune_room: how far the trunk goes to learn the room first, where that is loud: 1 is all the way. By
+            gradients for an adapter, by regression for `forward`; with rounded numbers it does not.
 
     Returns:
         What to change.
@@ -157,15 +161,16 @@ def propose(
         on = known
         learn_room = _room_learner(method) if tune_room and precision == FULL else None
         if learn_room is not None and room is not None and matters(room, known.replay):
-            trunk = learn_room(known, room)
+            trunk = part_way(learn_room(known, room), tune_room)
             on = dataclasses.replace(known, current=known.current.with_delta(trunk))
         delta = _learned(on, gathered, method, precision, quantization or Quantization())
         if trunk is not None:
             delta = trunk if delta is None else _on_top(known.current, trunk, delta)
     bundle = known.current if delta is None else known.current.with_delta(delta)
     with torch.no_grad():
-        rarer = RARER_TUNED if known.tuned or trunk is not None else RARER
-        threshold = threshold_of(known, bundle, gathered, rarer=rarer)
+        tuned = known.tuned or trunk is not None
+        rarer = RARER_TUNED if tuned else RARER
+        threshold = threshold_of(known, bundle, gathered, rarer=rarer, tuned=tuned)
         return Proposal(delta, threshold, tuned=trunk is not None, rarer=rarer)
 
 
@@ -206,8 +211,7 @@ def _learned(
 def canary_of(known: Known, gathered: Gathered) -> guard.Canary:
     """Puts aside what no update learns from.
 
-    Enrolled clips are in it mildly varied, as they are and in the room; stored negatives are those that
-    neither a row nor a threshold was fitted to.
+    Stored negatives are those that neither a row nor a threshold was fitted to.
 
     Args:
         known: the person.
@@ -216,20 +220,8 @@ def canary_of(known: Known, gathered: Gathered) -> guard.Canary:
     Returns:
         The canary.
     """
-    n_frames, room = known.current.n_frames, gathered.room
-    draw = torch_generator(known.seed, "canary")
-
-    def varied() -> Tensor:
-        replay = known.replay
-        if room is not None:
-            replay = torch.cat([replay, in_room(replay.repeat(3, 1, 1), room, draw)])
-        return augment(replay, None, n_frames, MILD, draw)
-
-    calls = known.once("canary calls", room, varied)
-    held = gathered.positives[HELD_BACK - 1 :: HELD_BACK]
-    if len(held):
-        calls = torch.cat([calls, middle(held, n_frames)])
-    others = held_out(known, "canary", known.others[3::4], room, n_frames)
+    n_frames, calls = known.current.n_frames, calls_of(known, gathered)
+    others = held_out(known, "canary", known.others[3::4], gathered.room, n_frames)
     words = known.once("words", None, lambda: known.negatives.features(n_frames))
     return guard.Canary(calls, others, words, list(known.negatives.labels), known.budget)
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as fn
 
-from kwsctl.bundle import Bundle, Delta
+from kwsctl.bundle import LOW_RANK_UP, Bundle, Delta
 from kwsctl.features.augmentation import middle
 from kwsctl.learning import guard, new_threshold, room_tuning, updating
 from kwsctl.learning.adapt import Learner
@@ -22,6 +22,7 @@ from kwsctl.learning.enrolment_material import voice_of
 from kwsctl.learning.enrolment_trials import margins_of
 from kwsctl.learning.known import Gathered, Known
 from kwsctl.learning.pseudo_labels import Labelled
+from kwsctl.learning.room_words import part_way
 from kwsctl.learning.segments import Segment
 from kwsctl.learning.surroundings import CHUNK_FRAMES, in_room, matters
 from kwsctl.learning.votes import Votes
@@ -166,8 +167,52 @@ def test_where_the_guard_refuses_the_room_the_row_alone_is_tried() -> None:
     )  # fmt: skip
     one.room.push(loud().transpose(0, 1).flatten(1).repeat(1, 70))
     one.hear(np.zeros(0, np.float32))
-    assert tried == [(True, True), (False, False)]
+    assert tried == [(True, True)] * 3 + [(False, False)]
     assert not one.known.tuned
+
+
+def test_where_all_the_way_into_a_room_turns_too_much_half_of_it_is_gone() -> None:
+    free = Tolerances(calls=1.0, expected=1.0, false_alarms=1.0, global_task=1.0, drift=2.0, gain=-2.0)
+    given = known(), gathered(loud())
+    drifts = [
+        updating.decide(
+            *given, updating.propose(*given, "head", tune_room=way), free, known().current
+        ).after.drift
+        for way in (1.0, 0.5)
+    ]
+    assert 0 < drifts[1] < 0.7 * drifts[0]
+    tried = []
+    one = Learner(
+        known(), (known().current, known().threshold),
+        AdaptOptions(tolerances=dataclasses.replace(free, drift=0.7 * drifts[0])),
+        on_update=lambda decided: tried.append((decided.proposal.tuned, bool(decided.reason))),
+    )  # fmt: skip
+    one.room.push(loud().transpose(0, 1).flatten(1).repeat(1, 70))
+    one.hear(np.zeros(0, np.float32))
+    assert tried == [(True, True), (True, False)]
+    assert one.known.tuned
+
+
+def test_a_change_that_goes_part_of_the_way_moves_every_weight_by_that_part() -> None:
+    change = room_tuning.learn(known(), loud())
+    assert any(name.endswith(LOW_RANK_UP) for name in change.changes)
+    before = known().current.weights
+    whole, part = (known().current.with_delta(one).weights for one in (change, part_way(change, 0.25)))
+    for name, weight in part.items():
+        torch.testing.assert_close(
+            weight - before[name], 0.25 * (whole[name] - before[name]), atol=1e-4, rtol=0.01
+        )
+
+
+def test_what_cannot_learn_a_room_is_not_tried_again() -> None:
+    tried = []
+    one = Learner(
+        known(), (known().current, known().threshold), AdaptOptions(method="threshold"),
+        on_update=lambda decided: tried.append(decided.proposal.tuned),
+    )  # fmt: skip
+    one.room.push(loud().transpose(0, 1).flatten(1).repeat(1, 70))
+    one.hear(np.zeros(0, np.float32))
+    assert tried == [False]
 
 
 def test_a_model_that_learned_a_room_says_so() -> None:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import dataclasses
 import functools
 
+import numpy as np
 import pytest
 import torch
 
 from kwsctl import registry
 from kwsctl.bundle import Delta
 from kwsctl.errors import ExtensionError, InputError
-from kwsctl.learning import guard, updating
+from kwsctl.learning import guard, new_threshold, updating
 from kwsctl.learning.adapt import Learner
 from kwsctl.learning.adapt_options import AdaptOptions
 from kwsctl.learning.adapters._enrolment import margins
@@ -19,7 +20,16 @@ from kwsctl.learning.canary import Tolerances
 from kwsctl.learning.enroll import enroll
 from kwsctl.learning.enroll_options import EnrollOptions
 from kwsctl.learning.known import Gathered, Known
-from kwsctl.learning.new_threshold import threshold_of
+from kwsctl.learning.new_threshold import (
+    ENOUGH_HEARD,
+    HELD_BACK,
+    TOWARDS_CALLS,
+    _limit,
+    _margins,
+    calls_of,
+    held_out,
+    threshold_of,
+)
 from kwsctl.learning.piece_orders import REARRANGED
 from kwsctl.learning.precision import Quantization
 from kwsctl.learning.pseudo_labels import Labelled
@@ -114,7 +124,12 @@ def test_a_threshold_alone_leaves_the_model_as_it_is() -> None:
     )).threshold == proposal.threshold  # fmt: skip
 
 
-def test_a_new_threshold_spends_no_more_of_the_budget_than_the_one_in_use() -> None:
+def test_a_new_threshold_spends_no_more_of_the_budget_than_the_one_in_use(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # Rearranged clips of the toy voices may ask for more than either.
+    monkeypatch.setattr(new_threshold, "limit_of_rearranged", lambda *_, **__: -np.inf)
+
     def chosen(threshold: float) -> float:
         person = dataclasses.replace(known(), threshold=threshold, made={})
         return threshold_of(
@@ -124,6 +139,25 @@ def test_a_new_threshold_spends_no_more_of_the_budget_than_the_one_in_use() -> N
     generous, usual, strict = chosen(-30.0), chosen(known().threshold), chosen(30.0)
     assert generous <= usual <= strict
     assert generous < strict < 30.0  # the budget bounds the one, what is rare anyway the other
+
+
+def test_a_trunk_that_learned_a_room_lets_calls_say_how_far_up_the_threshold_is() -> None:
+    """Rearranged clips and the threshold in use have no say; other words of the stream still have."""
+    heard = dataclasses.replace(gathered(), negatives=gathered().negatives[:0])
+
+    def chosen(given: Gathered = heard, *, threshold: float = 0.0, tuned: bool = True) -> float:
+        person = dataclasses.replace(known(), threshold=threshold, budget=0.01, made={})
+        return threshold_of(person, person.current, given, tuned=tuned)
+
+    person = dataclasses.replace(known(), budget=0.01, made={})
+    calls = calls_of(person, heard)
+    margins = _margins(person, person.current, calls)
+    stored = held_out(person, "threshold", person.others[1::4], heard.room, person.current.n_frames)
+    limit = _limit(person, person.current, stored, 0.01)
+    assert chosen() == pytest.approx(limit + TOWARDS_CALLS * (np.median(margins) - limit))
+    assert chosen(threshold=-30.0) == chosen(threshold=30.0) != chosen(tuned=False)
+    like_calls = heard.positives.repeat(HELD_BACK * ENOUGH_HEARD // len(heard.positives), 1, 1)
+    assert chosen(dataclasses.replace(heard, negatives=like_calls)) > chosen()
 
 
 def test_an_update_that_forgets_the_word_is_rolled_back() -> None:
