@@ -18,6 +18,7 @@ from kwsctl.export.package import Package
 from kwsctl.export.runtime import Runtime
 from kwsctl.export.votes import USUAL_OWN, Judge
 from kwsctl.learning import updating, voices
+from kwsctl.learning.canary import Tolerances
 from kwsctl.learning.votes import Votes
 from kwsctl.streaming.sources import sources
 from tests import toy_people
@@ -38,7 +39,10 @@ def opened(tmp_path: Path, **options: object) -> tuple[Package, Runtime]:
 
 def adapted(packaged: Package, runtime: Runtime, path: Path, **options: object) -> object:
     # All voices of tones are alike, so that the voice decides alone and not together with the word.
-    asked = PackageAdaptOptions(**{"votes": Votes(joint=-50.0), **options})  # type: ignore[arg-type]
+    # How many of a few words of tones pass differs from processor to processor, and is another test's matter.
+    lenient = Tolerances(false_alarms=1.0)
+    given = {"votes": Votes(joint=-50.0), "tolerances": lenient, **options}
+    asked = PackageAdaptOptions(**given)  # type: ignore[arg-type]
     run = PackageAdaptation(runtime, personal.read_part(packaged, "ana"), None, asked)
     return run.run(sources(str(path), RATE, None, identify=True))  # type: ignore[arg-type]
 

@@ -124,7 +124,7 @@ def arguments(folder: Path, clips: list[Path], keyword: str) -> list[str]:
 def adapt_arguments(folder: Path, stream: Path) -> list[str]:
     return [
         "adapt", "--stream", str(stream), "--user", "ana", "--model", str(folder), "--method", "forward",
-        "--set", "votes.joint=-50", "--json",
+        "--set", "votes.joint=-50", "--set", "tolerances.false_alarms=1", "--json",
     ]  # fmt: skip
 
 

@@ -198,10 +198,9 @@ def test_a_change_that_goes_part_of_the_way_moves_every_weight_by_that_part() ->
     assert any(name.endswith(LOW_RANK_UP) for name in change.changes)
     before = known().current.weights
     whole, part = (known().current.with_delta(one).weights for one in (change, part_way(change, 0.25)))
-    for name, weight in part.items():
-        torch.testing.assert_close(
-            weight - before[name], 0.25 * (whole[name] - before[name]), atol=1e-4, rtol=0.01
-        )
+    for name in part:
+        moved, all_the_way = (each[name].double() - before[name].double() for each in (part, whole))
+        torch.testing.assert_close(moved, 0.25 * all_the_way, atol=1e-4, rtol=0.01)
 
 
 def test_what_cannot_learn_a_room_is_not_tried_again() -> None:
