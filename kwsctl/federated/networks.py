@@ -75,18 +75,19 @@ def _together(
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(plans[0].augmentation.initial_seed())  # for dropout
         for step, own in enumerate(table.busy):
+            here = own.to(device)
             share, target = table.share[step, own].to(device), table.target[step, own].to(device)
-            point = now[own.to(device)]
+            point = now[here]
             x = _batch(inputs, table.rows[step, own], table.triggered[step, own], share, plans, own)
             slope, each = step_of_all(point, x, target, share)
             if work.proximal:
-                slope = slope + work.proximal * (point - starts[own.to(device)])
+                slope = slope + work.proximal * (point - starts[here])
             if pull is not None:
-                slope = slope + pull[own.to(device)]
-            now[own.to(device)] = point - work.rate * slope
+                slope = slope + pull[here]
+            now[here] = point - work.rate * slope
             held = (share > 0).sum(1)
-            loss_sum[own.to(device)] += (each * share).sum(1) * held
-            clips[own.to(device)] += held
+            loss_sum[here] += (each * share).sum(1) * held
+            clips[here] += held
     means, ended = (loss_sum / clips).tolist(), now.cpu()
     return [Learned(ended[k], len(plan.batches), means[k]) for k, plan in enumerate(plans)]
 

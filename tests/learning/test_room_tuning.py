@@ -81,6 +81,11 @@ def test_the_change_is_thin_and_leaves_the_head_alone() -> None:
 def test_an_adapter_learns_on_top_of_a_loud_room_only() -> None:
     proposal = updating.propose(known(), gathered(loud()), "head", tune_room=True)
     assert (proposal.tuned, proposal.rarer) == (True, RARER_TUNED)
+    learned = known().current.with_delta(proposal.delta)
+    assert proposal.threshold == pytest.approx(
+        new_threshold.threshold_of(known(), learned, gathered(loud()), tuned=True)
+    )
+    assert proposal.threshold != new_threshold.threshold_of(known(), learned, gathered(loud()))
     assert proposal.delta is not None
     after = known().current.with_delta(proposal.delta)  # one change on the model in use
     trunk = [name for name in tuned().weights if not name.startswith("head.")]

@@ -158,6 +158,10 @@ def test_a_trunk_that_learned_a_room_lets_calls_say_how_far_up_the_threshold_is(
     assert chosen(threshold=-30.0) == chosen(threshold=30.0) != chosen(tuned=False)
     like_calls = heard.positives.repeat(HELD_BACK * ENOUGH_HEARD // len(heard.positives), 1, 1)
     assert chosen(dataclasses.replace(heard, negatives=like_calls)) > chosen()
+    # A row that was trained on many people has other margins than one of a few clips.
+    trained = dataclasses.replace(person, base=toy_people.keyword_model(), made={})
+    limits = [threshold_of(trained, trained.current, heard, tuned=tuned) for tuned in (False, True)]
+    assert limits[0] == limits[1]
 
 
 def test_an_update_that_forgets_the_word_is_rolled_back() -> None:
