@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from kwsctl import __version__
 from kwsctl.bench import life
 from kwsctl.bench.life_exam import Exam
 from kwsctl.bench.life_methods import Outcome, outcome
@@ -24,9 +25,11 @@ from kwsctl.data.decoding import as_float
 from kwsctl.data.store import ClipStore
 from kwsctl.learning.adapt import Learner
 from kwsctl.learning.adapt_options import AdaptOptions
+from kwsctl.learning.adapters._enrolment import embed
 from kwsctl.learning.enroll import enroll
 from kwsctl.learning.enroll_options import EnrollOptions
 from kwsctl.learning.enrolment_clips import take
+from kwsctl.learning.guard import told_right
 from kwsctl.learning.known import Known
 from kwsctl.learning.pseudo_labels import Labelled
 from kwsctl.learning.stored_negatives import StoredNegatives
@@ -93,7 +96,8 @@ def continual(
 def _kept(world: World, scenario: str, number: int, place: Path) -> Case:
     """Takes a case that is there, with the methods it has, and adds those that it lacks."""
     how = dataclasses.asdict(dataclasses.replace(world.options, methods=(), scenarios=()))
-    name = json.dumps([how, world.base.sha256, scenario, number], sort_keys=True)
+    # What another version of this program did says nothing of this one.
+    name = json.dumps([how, world.base.sha256, scenario, number, __version__], sort_keys=True)
     path = place / f"{scenario}-{number}-{numpy_generator(0, name).integers(2**40):010x}.json"
     before = json.loads(path.read_text(encoding="utf-8"))["methods"] if path.is_file() else {}
     missing = [m for m in world.options.methods if m not in before]
@@ -114,7 +118,7 @@ def _simulated(
         store, speaker, keyword, shots=options.shots, heard=options.heard,
         generator=numpy_generator(options.seed, "clips", number),
     )  # fmt: skip
-    known = _enrolled(world, parts, keyword, draw)
+    known = enrolled(world, parts, keyword, draw)
     noise = noise_of(options, number) if scenario == "both" else (None, None)
     utterances = day(world, scenario, parts, keyword, half, draw)
     stream = life.spoken(store, utterances, draw, noise=noise[0], snr_db=options.snr_db)
@@ -135,9 +139,9 @@ def _simulated(
     for method in methods:
         made = outcome(method, known, gathered, truth)
         figures[method] = {**_facts(made), **dataclasses.asdict(test.of(made))}
-    figures["loop"] = _of_loop(learner, test)
+    figures["loop"] = _of_loop(learner, known, test)
     answer(learner, labelled, stream, options.asked)
-    figures["loop-asked"] = _of_loop(learner, test)
+    figures["loop-asked"] = _of_loop(learner, known, test)
     counts = Counter(f"{one.decision}/{kind_of(one, stream, base.clip_s)}" for one in labelled)
     calls = sum(said.kind == "keyword" for said in stream.said)
     return Case(scenario, speaker, keyword, dict(counts), calls, figures)
@@ -161,12 +165,20 @@ def answer(learner: Learner, labelled: Sequence[Labelled], stream: life.Stream, 
     learner.end()
 
 
-def _of_loop(learner: Learner, test: Exam) -> dict[str, Any]:
+def _of_loop(learner: Learner, before: Known, test: Exam) -> dict[str, Any]:
     learned = learner.known
+    made = Outcome(learned.current, learned.threshold, "", 0, 0, 0.0, _told(before) - _told(learned))
     return {
         "rolled_back": learner.tally.rolled_back,
-        **dataclasses.asdict(test.of(Outcome(learned.current, learned.threshold, "", 0, 0, 0.0, 0.0))),
+        "forgotten": made.forgotten,
+        **dataclasses.asdict(test.of(made)),
     }
+
+
+def _told(known: Known) -> float:
+    """Gives the share of stored words of many people that the person's model tells right."""
+    words = known.negatives.features(known.current.n_frames)
+    return told_right(embed(Bundle.model(known.current), words), list(known.negatives.labels))
 
 
 def _facts(made: Outcome) -> dict[str, Any]:
@@ -174,7 +186,18 @@ def _facts(made: Outcome) -> dict[str, Any]:
     return {name: getattr(made, name) for name in names}
 
 
-def _enrolled(world: World, parts: life.Cast, keyword: str, draw: np.random.Generator) -> Known:
+def enrolled(world: World, parts: life.Cast, keyword: str, draw: np.random.Generator) -> Known:
+    """Enrols a person, in a quiet room.
+
+    Args:
+        world: who there is.
+        parts: the person's clips, by use.
+        keyword: what they are to be enrolled with.
+        draw: draws the room's own noise.
+
+    Returns:
+        What is known of them before any stream.
+    """
     takes = []
     for row in parts.enrolled:
         samples = life.leveled(as_float(world.store.audio(int(row))))

@@ -117,8 +117,20 @@ def peaks(bundle: Bundle, network: nn.Module, keyword: str, embeddings: Tensor) 
     return found.view(len(PLACES), -1).amax(0).double().numpy()
 
 
-def margins_of(bundle: Bundle, keyword: str, features: Tensor) -> NDArray[np.float64]:
-    """Gives the [N] margins of a keyword for features [N, F, T], see `adapters._enrolment.margins`."""
-    network = bundle.model()
+def margins_of(
+    bundle: Bundle, keyword: str, features: Tensor, network: nn.Module | None = None
+) -> NDArray[np.float64]:
+    """Gives the [N] margins of a keyword for features [N, F, T], see `adapters._enrolment.margins`.
+
+    Args:
+        bundle: the person's.
+        keyword: one of its labels.
+        features: of words.
+        network: the bundle's, where it was built before: for few words that takes longer than hearing them.
+
+    Returns:
+        The margins.
+    """
+    network = network or bundle.model()
     logits = cast(nn.Linear, network.head)(embed(network, features)).detach()
     return margins(bundle, keyword, logits).double().numpy()

@@ -106,6 +106,10 @@ class Verifier:
         """The bundle's own network."""
         return Bundle.model(self.bundle)
 
+    @functools.cached_property
+    def _enrolled_network(self) -> nn.Module:
+        return cast("tuple[Bundle, float]", self.enrolled)[0].model()
+
     def judge(self, segment: Segment) -> Labelled:
         """Lets the votes decide; the cheap ones first.
 
@@ -161,7 +165,7 @@ class Verifier:
             The label by the model as it is now.
         """
         features = middle(segment.power[None], self.bundle.n_frames)
-        margin = float(margins_of(self.bundle, self.keyword, features)[0])
+        margin = float(margins_of(self.bundle, self.keyword, features, self.network)[0])
         around = tuple(value + margin - segment.margin for value in segment.around)
         now = dataclasses.replace(segment, margin=margin, around=around)
         return dataclasses.replace(self.judge(now), again=True)
@@ -215,7 +219,8 @@ class Verifier:
         """Asks the model before any pseudo-label, so that one wrong label does not lead to the next."""
         bundle, threshold = cast("tuple[Bundle, float]", self.enrolled)
         features = middle(segment.power[None], bundle.n_frames)
-        said["enrolled"] = round(float(margins_of(bundle, self.keyword, features)[0]) - threshold, 3)
+        margin = float(margins_of(bundle, self.keyword, features, self._enrolled_network)[0])
+        said["enrolled"] = round(margin - threshold, 3)
         return said["enrolled"]
 
     def _consistency(self, segment: Segment) -> float:
