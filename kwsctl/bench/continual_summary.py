@@ -8,73 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from kwsctl.bench.continual import Case
+from kwsctl.bench.continual_promises import promises
+from kwsctl.bench.continual_rows import Labels, Row
+from kwsctl.bench.promise import Promise
 from kwsctl.seeding import numpy_generator
 
 RESAMPLES = 1000
-
-
-@dataclass(frozen=True)
-class Labels:
-    """How good the pseudo-labels of a scenario are.
-
-    Attributes:
-        scenario: which.
-        precision: share of pseudo-positives that are the person's calls.
-        positives: how many there are.
-        yielded: share of the person's calls in the stream that became pseudo-positives.
-        calls: how many there were.
-        negative_precision: share of pseudo-negatives that are not the person's calls.
-        negatives: how many there are.
-    """
-
-    scenario: str
-    precision: float
-    positives: int
-    yielded: float
-    calls: int
-    negative_precision: float
-    negatives: int
-
-
-@dataclass(frozen=True)
-class Row:
-    """One method in one scenario.
-
-    Attributes:
-        scenario: which.
-        method: see `kwsctl.bench.life_methods.outcome`; `loop` is what `kwsctl adapt` does, update by update.
-        recall: share of calls heard at half a false alarm an hour, with its 95 % interval over people.
-        gain: points of recall over `none`, with its interval.
-        oracle_share: share of the gain of the same method with true labels, or of the best oracle.
-        worst: largest loss of a person, in points.
-        own_recall: recall at the model's own threshold.
-        own_worst: largest loss of a person there, in points.
-        own_false_alarms: false alarms an hour there.
-        own_words: share of the person's other words that fire at half a false alarm an hour.
-        impostors: share of others who say the keyword that fire there.
-        forgotten: fall of the share of stored words told right, in points.
-        rolled_back: in how many cases the guard refused.
-        bytes: of the change, mean.
-        macs: of an update, the guard left out, mean.
-        people: how many.
-    """
-
-    scenario: str
-    method: str
-    recall: tuple[float, float, float]
-    gain: tuple[float, float, float]
-    oracle_share: float | None
-    worst: float
-    own_recall: float
-    own_worst: float
-    own_false_alarms: float
-    own_words: float
-    impostors: float
-    forgotten: float
-    rolled_back: int
-    bytes: int
-    macs: int
-    people: int
 
 
 @dataclass(frozen=True)
@@ -85,11 +24,13 @@ class Continual:
         labels: per scenario.
         rows: per scenario and method.
         cases: one by one.
+        promises: what had to hold, and whether it did.
     """
 
     labels: tuple[Labels, ...]
     rows: tuple[Row, ...]
     cases: tuple[Case, ...]
+    promises: tuple[Promise, ...]
 
 
 def summary(cases: Sequence[Case]) -> Continual:
@@ -108,29 +49,32 @@ def summary(cases: Sequence[Case]) -> Continual:
         labels.append(_labels(scenario, own))
         shared = [m for m in own[0].methods if all(m in case.methods for case in own)]
         rows += [_row(scenario, method, own) for method in shared]
-    return Continual(tuple(labels), tuple(rows), tuple(cases))
+    return Continual(tuple(labels), tuple(rows), tuple(cases), promises(labels, rows))
 
 
 def _labels(scenario: str, cases: Sequence[Case]) -> Labels:
-    def count(decision: str, only_calls: bool) -> int:
+    def count(decision: str, kinds: tuple[str, ...] = ("",)) -> int:
+        wanted = tuple(f"/{kind}" if kind else "" for kind in kinds)
         return sum(
             n
             for case in cases
             for name, n in case.labels.items()
-            if name.startswith(f"{decision}/") and (not only_calls or name.endswith("/keyword"))
+            if name.startswith(f"{decision}/") and name.endswith(wanted)
         )
 
-    positives, right = count("positive", False), count("positive", True)
-    negatives, missed = count("negative", False), count("negative", True)
+    positives, right = count("positive"), count("positive", ("keyword",))
+    said = count("positive", ("keyword", "impostor"))
+    negatives, missed = count("negative"), count("negative", ("keyword",))
     calls = sum(case.calls for case in cases)
     return Labels(
         scenario,
-        right / positives if positives else float("nan"),
-        positives,
-        right / calls if calls else 0.0,
-        calls,
-        1 - missed / negatives if negatives else 1.0,
-        negatives,
+        precision=right / positives if positives else float("nan"),
+        any_voice=said / positives if positives else float("nan"),
+        positives=positives,
+        yielded=right / calls if calls else 0.0,
+        calls=calls,
+        negative_precision=1 - missed / negatives if negatives else 1.0,
+        negatives=negatives,
     )
 
 

@@ -11,10 +11,11 @@ from dataclasses import dataclass
 
 from kwsctl.bench.federated_cases import TABLES
 from kwsctl.bench.federated_people import folds
-from kwsctl.bench.federated_promises import Promise, promises
+from kwsctl.bench.federated_promises import promises
 from kwsctl.bench.federated_setting import Cases, FederatedBenchOptions
 from kwsctl.bench.federated_speed import Speed, heads_at_once
 from kwsctl.bench.federated_trials import Row, central, local_only
+from kwsctl.bench.promise import Promise
 from kwsctl.bundle import Bundle
 from kwsctl.data.store import ClipStore
 from kwsctl.errors import InputError

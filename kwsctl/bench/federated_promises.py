@@ -3,31 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
 from kwsctl.bench.federated_speed import Speed
 from kwsctl.bench.federated_trials import Row
+from kwsctl.bench.promise import Promise
 
 FEW_POINTS, ROBUST_POINTS = 0.01, 0.02
 LEAST_RECOVERED = 0.85
 UP, DOWN = 30.0, 4.0
 FASTER = 5.0
 MOST_MB, MOST_S = 25.0, 300.0
-
-
-@dataclass(frozen=True)
-class Promise:
-    """One line.
-
-    Attributes:
-        what: has to hold.
-        held: whether it does.
-        found: what was measured.
-    """
-
-    what: str
-    held: bool
-    found: str
 
 
 def promises(

@@ -7,6 +7,8 @@ from typing import Any
 from rich.console import Group
 from rich.table import Table
 
+from kwsctl.report.promises_table import promises_table
+
 COLUMNS = (
     "Method",
     "Heard at 0.5 FA/h (95 %)",
@@ -30,7 +32,7 @@ def continual_table(found: Any) -> Group:
         found: a `Continual`.
 
     Returns:
-        Labels and methods per scenario.
+        Labels and methods per scenario, what had to hold last.
     """
     parts: list[Any] = []
     for labels in found.labels:
@@ -42,7 +44,7 @@ def continual_table(found: Any) -> Group:
             if row.scenario == labels.scenario:
                 table.add_row(*_cells(row))
         parts.append(table)
-    return Group(*parts)
+    return Group(*parts, promises_table(found.promises))
 
 
 def _cells(row: Any) -> list[str]:
@@ -66,6 +68,7 @@ def _cells(row: Any) -> list[str]:
 def _said(labels: Any) -> str:
     return (
         f"Scenario {labels.scenario}: {labels.precision:.1%} of {labels.positives} pseudo-positives are "
-        f"calls, {labels.yielded:.0%} of {labels.calls} calls became one; "
-        f"{labels.negative_precision:.2%} of {labels.negatives} pseudo-negatives are none."
+        f"calls ({labels.any_voice:.1%} the keyword, whoever says it), {labels.yielded:.0%} of "
+        f"{labels.calls} calls became one; {labels.negative_precision:.2%} of {labels.negatives} "
+        "pseudo-negatives are none."
     )

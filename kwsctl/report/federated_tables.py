@@ -10,6 +10,7 @@ from rich.table import Table
 from kwsctl.bench.federated import FederatedBench
 from kwsctl.bench.federated_trials import Row
 from kwsctl.report.federate_table import size
+from kwsctl.report.promises_table import promises_table
 
 LEFT_OUT = {"curve", "cpu_s", "attack", "aggregator"}
 
@@ -31,12 +32,7 @@ def federated_tables(found: FederatedBench) -> RenderableType:
     parts: list[RenderableType] = [_rows(title, found.references)]
     for name, rows in found.tables.items():
         parts.append(_attacks(rows) if name == "attacks" else _rows(name, rows))
-    last = Table(title="what has to hold", title_justify="left", box=None, pad_edge=False)
-    for name in ("", "promise", "found"):
-        last.add_column(name)
-    for promise in found.promises:
-        last.add_row("yes" if promise.held else "NO", promise.what, promise.found)
-    return Group(*parts, last)
+    return Group(*parts, promises_table(found.promises))
 
 
 def _rows(title: str, rows: Sequence[Row]) -> Table:

@@ -7,6 +7,7 @@ import functools
 import io
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,6 +16,8 @@ from rich.console import Console
 
 from kwsctl.bench import life, life_test
 from kwsctl.bench.continual import Case, continual
+from kwsctl.bench.continual_promises import promises
+from kwsctl.bench.continual_rows import Labels, Row
 from kwsctl.bench.continual_summary import summary
 from kwsctl.bench.life_options import ContinualOptions
 from kwsctl.evaluation.streams import ScoreStream
@@ -90,10 +93,18 @@ def case(speaker: str, before: float, after: float, oracle: float) -> Case:
             "recall": recall, "own_recall": recall, "own_false_alarms": 0.5, "own_words": 0.0,
             "impostors": 0.0, "forgotten": 0.0, "rolled_back": why, "bytes": 400,
         }
-        for name, recall, why in (("none", before, ""), ("head", after, "x"), ("oracle-head", oracle, ""))
+        for name, recall, why in (
+            ("none", before, ""), ("head", after, "x"), ("oracle-head", oracle, ""), ("loop", after, 1),
+        )
     }  # fmt: skip
-    labels = {"positive/keyword": 9, "positive/own": 1, "negative/other": 99, "negative/keyword": 1}
-    return Case("speaker", speaker, "w", labels, 12, methods)
+    labels = {
+        "positive/keyword": 17,
+        "positive/impostor": 1,
+        "positive/own": 2,
+        "negative/other": 99,
+        "negative/keyword": 1,
+    }
+    return Case("speaker", speaker, "w", labels, 20, methods)
 
 
 def test_the_table_says_gains_losses_and_shares() -> None:
@@ -104,10 +115,78 @@ def test_the_table_says_gains_losses_and_shares() -> None:
     assert row.oracle_share == pytest.approx(15 / 40)
     assert row.rolled_back == 2
     (labels,) = found.labels
-    assert (labels.precision, labels.yielded, labels.negative_precision) == (0.9, 0.75, 0.99)
+    assert (labels.precision, labels.yielded, labels.negative_precision) == (0.85, 0.85, 0.99)
+    assert labels.any_voice == 0.9
     shown = io.StringIO()
     Console(file=shown, width=200).print(continual_table(found))
     assert "+15.0" in shown.getvalue()
+
+
+def labels_of(scenario: str, **changed: Any) -> Labels:
+    usual = {
+        "precision": 0.97, "any_voice": 0.99, "positives": 100, "yielded": 0.6, "calls": 160,
+        "negative_precision": 0.995, "negatives": 400,
+    }  # fmt: skip
+    return Labels(scenario, **(usual | changed))
+
+
+def row_of(scenario: str, method: str, gain: float = 16.0, **changed: Any) -> Row:
+    usual = {
+        "recall": (0.5, 0.4, 0.6), "gain": (gain, gain - 5, gain + 5), "oracle_share": 0.6, "worst": -1.0,
+        "own_recall": 0.5, "own_worst": -1.0, "own_false_alarms": 1.0, "own_words": 0.0, "impostors": 0.0,
+        "forgotten": 0.3, "rolled_back": 0, "bytes": 0, "macs": 0, "people": 2,
+    }  # fmt: skip
+    return Row(scenario, method, **(usual | changed))
+
+
+def kept(labels: Labels, *rows: Row) -> dict[str, bool]:
+    """Whether each promise is kept, by the first word behind the scenario."""
+    found = promises([labels], rows)
+    return {promise.what.partition(": ")[2].split(" ")[0]: promise.held for promise in found}
+
+
+def test_what_adapting_has_to_hold_is_said_of_every_scenario() -> None:
+    weak = [row_of("both", "loop"), row_of("both", "forward", 12.0), row_of("both", "full", 20.0)]
+    every = {"97%", "99.5%", "60%", "16", "inference", "nobody", "at"}
+    assert kept(labels_of("both"), *weak) == dict.fromkeys(every, True)
+    assert kept(labels_of("speaker"), row_of("speaker", "loop")).keys() == every - {"16", "inference"}
+
+
+@pytest.mark.parametrize(
+    ("broken", "labels", "row", "forward"),
+    [
+        ("97%", {"precision": 0.969}, {}, 12.0),
+        ("97%", {"yielded": 0.59}, {}, 12.0),
+        ("99.5%", {"negative_precision": 0.994}, {}, 12.0),
+        ("60%", {}, {"oracle_share": 0.59}, 12.0),
+        ("16", {}, {"gain": (15.9, 10.0, 20.0)}, 12.0),
+        ("inference", {}, {}, 11.9),
+        ("nobody", {}, {"worst": -1.1}, 12.0),
+        ("nobody", {}, {"own_worst": -1.1}, 12.0),
+        ("at", {}, {"forgotten": 0.31}, 12.0),
+    ],
+)
+def test_a_promise_that_is_not_kept_is_said(
+    broken: str, labels: dict[str, Any], row: dict[str, Any], forward: float
+) -> None:
+    weak = [
+        dataclasses.replace(row_of("both", "loop"), **row),
+        row_of("both", "forward", forward),
+        row_of("both", "full", 20.0),
+    ]
+    found = kept(labels_of("both", **labels), *weak)
+    assert [name for name, held in found.items() if not held] == [broken]
+
+
+def test_in_a_hostile_stream_nobody_loses_with_the_guard_and_it_is_said_what_happens_without() -> None:
+    rows = [
+        row_of("wrong", "loop"),
+        row_of("wrong", "head", own_worst=-2.0, rolled_back=8),
+        row_of("wrong", "head-unguarded", own_worst=-100.0),
+    ]
+    loop, guarded = promises([labels_of("wrong")], rows)[2:]
+    assert loop.held and not guarded.held
+    assert guarded.found == "-2.0, 8 updates rolled back; no guard -100"
 
 
 def test_a_life_is_simulated_once_and_what_was_done_is_not_done_again(
