@@ -23,28 +23,32 @@ from kwsctl.seeding import stream_seed
 
 ARCH, NETWORK = "tcresnet", {"norm": "group"}
 CENTRAL_EPOCHS = 40
-WHOLE: dict[str, Any] = {
-    "part": "full",
-    "aggregator": "fedadam",
-    "server": {"rate": 0.01, "tau": 1e-4},
-    "local": {"rate": 0.1, "epochs": 2},
-}
+WHOLE: dict[str, Any] = {"part": "full", "local": {"rate": 0.1, "epochs": 2}}
+ADAPTIVE = {"aggregator": "fedadam", "server": {"rate": 0.01, "tau": 1e-4}}
+AVERAGED = {"aggregator": "mean"}
+EVALUATED_EVERY = 5
 
 
 def networks(bench: Cases) -> list[Row]:
-    """Federates a network from nothing, and a head on the encoder, for fewer words; one fold."""
+    """Federates a network from nothing, by Adam and by averaging, and a head; one fold, fewer words."""
     few = fewer_words(bench.where[0], bench.options.network_words)
     fresh = _fresh(few, bench.options.seed)
     rounds, seed = bench.options.network_rounds, bench.options.seed
     upper = _central(fresh, seed)
     target = 0.98 * upper.accuracy[0]
     rows = [upper]
-    cases = (("head on the encoder", few, {"part": "head"}), ("whole network from nothing", fresh, WHOLE))
+    cases: tuple[tuple[str, Fold, dict[str, Any]], ...] = (
+        ("head on the encoder", few, {"part": "head"}),
+        ("whole network from nothing", fresh, WHOLE | ADAPTIVE),
+        ("whole network from nothing, plain averaging", fresh, WHOLE | AVERAGED),
+    )
     for name, fold, values in cases:
-        played = federated([fold], seed, rounds=rounds, **{"evaluate_every": 5, **values})
+        played = federated([fold], seed, rounds=rounds, **{"evaluate_every": EVALUATED_EVERY, **values})
         row = row_of(name, played, target, seed, shared=played.sessions[0].layout.size)
         if row.rounds_to_target is not None:  # counted in evaluations, of which the last may come early
-            row = dataclasses.replace(row, rounds_to_target=min(rounds, 5 * row.rounds_to_target))
+            row = dataclasses.replace(
+                row, rounds_to_target=min(rounds, EVALUATED_EVERY * row.rounds_to_target)
+            )
         rows.append(row)
     return rows
 

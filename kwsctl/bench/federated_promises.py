@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
+from kwsctl.bench.federated_network import EVALUATED_EVERY
 from kwsctl.bench.federated_speed import Speed
 from kwsctl.bench.federated_trials import Row
 from kwsctl.bench.promise import Promise
@@ -103,11 +104,20 @@ def _memory(rows: Sequence[Row]) -> Iterator[Promise]:
 
 def _network(rows: Mapping[str, Row]) -> Iterator[Promise]:
     central, whole = rows["whole network, central training"], rows["whole network from nothing"]
+    averaged = rows["whole network from nothing, plain averaging"]
     yield Promise(
         "98 % of central training within 100 rounds, whole network from nothing",
         whole.accuracy[0] >= 0.98 * central.accuracy[0],
         f"{whole.accuracy[0]:.2%} of {central.accuracy[0]:.2%}; "
         f"head on the encoder {rows['head on the encoder'].accuracy[0]:.2%}",
+    )
+    half = max(1, len(whole.curve) // 2)
+    yield Promise(
+        f"server Adam better than plain averaging after {EVALUATED_EVERY * half} rounds, whole network "
+        "from nothing",
+        whole.curve[half - 1] > averaged.curve[half - 1],
+        f"fedadam {whole.curve[half - 1]:.2%}, mean {averaged.curve[half - 1]:.2%}; rounds to target "
+        f"{whole.rounds_to_target or '-'} and {averaged.rounds_to_target or '-'}",
     )
 
 

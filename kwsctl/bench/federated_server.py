@@ -21,6 +21,8 @@ SERVER: dict[str, dict[str, float]] = {
 LOCAL: dict[str, dict[str, float]] = {"fedadam": {"rate": 2.0}, "fedyogi": {"rate": 2.0}}
 """Where rates are not chosen anew: the mean does best with the default of 6."""
 LOCAL_RATES = (2.0, 6.0, 18.0)
+LARGE_RATES = (54.0, 162.0)
+"""Tried as well where the server only averages: it does best with clients that go far."""
 SERVER_RATES = (0.1, 0.3, 1.0)
 
 
@@ -59,9 +61,9 @@ def _best(where: Sequence[Fold], seed: int, name: str, values: dict[str, Any]) -
 
 def _grid(name: str) -> Iterator[dict[str, Any]]:
     if name == "mean":
-        yield from ({"local": {"rate": local}, "server": {}} for local in LOCAL_RATES)
+        yield from ({"local": {"rate": local}, "server": {}} for local in LOCAL_RATES + LARGE_RATES)
         return
-    for local, server in itertools.product(LOCAL_RATES[:2], SERVER_RATES):
+    for local, server in itertools.product(LOCAL_RATES, SERVER_RATES):
         yield {"local": {"rate": local}, "server": {**ADAPTIVE, "rate": server}}
 
 

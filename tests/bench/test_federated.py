@@ -79,7 +79,8 @@ def test_memory_is_of_processes_and_a_network_begins_with_nothing() -> None:
     found = federated_bench(people(), encoder(), dataclasses.replace(SMALL, tables=("memory", "network")))
     assert [row.facts["clients"] for row in found.tables["memory"]] == [2, 6, 20]
     assert all(row.facts["peak_mb"] > 50 for row in found.tables["memory"])
-    names = ["whole network, central training", "head on the encoder", "whole network from nothing"]
+    whole = "whole network from nothing"
+    names = ["whole network, central training", "head on the encoder", whole, f"{whole}, plain averaging"]
     assert [row.name for row in found.tables["network"]] == names
     assert found.tables["network"][2].facts["shared"] > 1000 > found.tables["network"][1].facts["shared"]
 
@@ -122,8 +123,20 @@ def test_promises_are_kept_or_not_by_what_was_measured() -> None:
             )
         ],
     }  # fmt: skip
+    whole = "whole network from nothing"
+    tables["network"] = [
+        row("whole network, central training", 0.95),
+        row("head on the encoder", 0.97),
+        row(whole, 0.94, curve=(0.5, 0.9, 0.93, 0.94), rounds_to_target=20),
+        row(f"{whole}, plain averaging", 0.945, curve=(0.6, 0.8, 0.94, 0.945)),
+    ]
     found = promises(row("central training", 0.94), tables, speed, 0.92)
-    assert [promise.held for promise in found] == [True, False, True, True, False, True, True, True]
+    held = [True, False, True, True, False, True, True, True, True, True]
+    assert [promise.held for promise in found] == held
+    assert found[8].what == f"server Adam better than plain averaging after 10 rounds, {whole}"
+    assert found[8].found == "fedadam 90.00%, mean 80.00%; rounds to target 20 and -"
+    tables["network"][3] = row(f"{whole}, plain averaging", 0.945, curve=(0.6, 0.91, 0.92, 0.93))
+    assert not promises(row("central training", 0.94), tables, speed, 0.92)[8].held
     assert found[1].found.startswith("77.8%")
     assert found[2].found.startswith("sign: 32.0 times up, 6.4 down, -0.50 points")
     assert found[5].what.startswith("server Adam or Yogi better") and found[5].found.startswith("fedyogi 94")
