@@ -14,6 +14,7 @@ from kwsctl.features.augmentation import augment, middle
 from kwsctl.learning.adapters._enrolment import MILD, embed, margins
 from kwsctl.learning.budget import limit_of_rearranged, share_above, threshold_for
 from kwsctl.learning.canary import RARER
+from kwsctl.learning.crowd import ENOUGH
 from kwsctl.learning.enrolment_material import passing, voice_of
 from kwsctl.learning.enrolment_trials import peaks
 from kwsctl.learning.known import Gathered, Known
@@ -24,6 +25,10 @@ from kwsctl.seeding import torch_generator
 ENOUGH_HEARD = 30
 ROOM_COPIES = 3
 TOWARDS_CALLS = 0.55
+OUTSTANDING = 1.8
+"""Standard deviations above the mean of what a loud room's stream held, which a threshold there is, too."""
+AT_MOST_TOWARDS_CALLS = 0.775
+"""A stream may hold many calls: then its mean is no place to count from."""
 HELD_BACK = 3  # every third segment of the stream is for thresholds and the canary, and not fitted to
 
 
@@ -35,7 +40,7 @@ def threshold_of(
     That is the highest of three: for stored negatives as they are and in the room, for rearranged clips, and
     for what the stream held that is no call. Where the trunk has learned a room, neither the tail of the few
     stored negatives nor rearranged clips tell how far out other words lie there: the threshold is then a way
-    from the stored negatives' limit to the calls.
+    from the stored negatives' limit to the calls, and stands out of all that the stream held.
 
     Args:
         known: the person.
@@ -53,14 +58,18 @@ def threshold_of(
         limit = _limit(known, bundle, stored, known.budget)
         usual = float(np.median(_margins(known, bundle, calls_of(known, gathered))))
         wanted = [limit + TOWARDS_CALLS * (usual - limit)]
+        if len(gathered.unlabelled) >= ENOUGH:
+            heard = _margins(known, bundle, middle(gathered.unlabelled, bundle.n_frames))
+            out = float(heard.mean() + OUTSTANDING * heard.std())
+            wanted.append(min(out, limit + AT_MOST_TOWARDS_CALLS * (usual - limit)))
     else:
         wanted = [_limit(known, bundle, stored, _allowed(known, stored, room, rarer))]
         mixed = held_out(known, "rearranged", known.mixed[1::2], None, bundle.n_frames)
         found = _peaks(known, bundle, mixed)
         wanted.append(limit_of_rearranged(found, known.budget, is_known=known.is_trained))
-    heard = gathered.negatives[HELD_BACK - 1 :: HELD_BACK]
-    if len(heard) >= ENOUGH_HEARD:
-        found = _margins(known, bundle, middle(heard, bundle.n_frames))
+    told = gathered.negatives[HELD_BACK - 1 :: HELD_BACK]
+    if len(told) >= ENOUGH_HEARD:
+        found = _margins(known, bundle, middle(told, bundle.n_frames))
         wanted.append(threshold_for(found, known.budget))
     return max(wanted)
 

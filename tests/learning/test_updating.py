@@ -12,15 +12,18 @@ import torch
 from kwsctl import registry
 from kwsctl.bundle import Delta
 from kwsctl.errors import ExtensionError, InputError
+from kwsctl.features.augmentation import middle
 from kwsctl.learning import guard, new_threshold, updating
 from kwsctl.learning.adapt import Learner
 from kwsctl.learning.adapt_options import AdaptOptions
 from kwsctl.learning.adapters._enrolment import margins
 from kwsctl.learning.canary import Tolerances
+from kwsctl.learning.crowd import ENOUGH
 from kwsctl.learning.enroll import enroll
 from kwsctl.learning.enroll_options import EnrollOptions
 from kwsctl.learning.known import Gathered, Known
 from kwsctl.learning.new_threshold import (
+    AT_MOST_TOWARDS_CALLS,
     ENOUGH_HEARD,
     HELD_BACK,
     TOWARDS_CALLS,
@@ -143,7 +146,8 @@ def test_a_new_threshold_spends_no_more_of_the_budget_than_the_one_in_use(
 
 def test_a_trunk_that_learned_a_room_lets_calls_say_how_far_up_the_threshold_is() -> None:
     """Rearranged clips and the threshold in use have no say; other words of the stream still have."""
-    heard = dataclasses.replace(gathered(), negatives=gathered().negatives[:0])
+    nothing = gathered().negatives[:0]
+    heard = dataclasses.replace(gathered(), negatives=nothing, unlabelled=nothing)
 
     def chosen(given: Gathered = heard, *, threshold: float = 0.0, tuned: bool = True) -> float:
         person = dataclasses.replace(known(), threshold=threshold, budget=0.01, made={})
@@ -162,6 +166,31 @@ def test_a_trunk_that_learned_a_room_lets_calls_say_how_far_up_the_threshold_is(
     trained = dataclasses.replace(person, base=toy_people.keyword_model(), made={})
     limits = [threshold_of(trained, trained.current, heard, tuned=tuned) for tuned in (False, True)]
     assert limits[0] == limits[1]
+
+
+def test_the_threshold_in_a_loud_room_stands_out_of_the_stream_however_many_calls_it_holds(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    person, nothing = dataclasses.replace(known(), made={}), gathered().negatives[:0]
+    bare = dataclasses.replace(gathered(), negatives=nothing, unlabelled=nothing, room=None)
+
+    def chosen(unlabelled: torch.Tensor) -> float:
+        given = dataclasses.replace(bare, unlabelled=unlabelled)
+        return threshold_of(person, person.current, given, tuned=True)
+
+    usual = float(np.median(_margins(person, person.current, calls_of(person, bare))))
+    monkeypatch.setattr(new_threshold, "_limit", lambda *_: usual - 4.0)
+    low, most = (usual - 4.0 * (1 - way) for way in (TOWARDS_CALLS, AT_MOST_TOWARDS_CALLS))
+    assert chosen(nothing) == pytest.approx(low)
+    stream = torch.cat([gathered().positives, gathered().negatives]).repeat(2, 1, 1)[:ENOUGH]
+    said = _margins(person, person.current, middle(stream, person.current.n_frames))
+    for deviations, expected in ((-9.0, low), (9.0, most)):
+        monkeypatch.setattr(new_threshold, "OUTSTANDING", deviations)
+        assert chosen(stream) == pytest.approx(expected)
+        assert chosen(stream[:-1]) == pytest.approx(low)  # too little was heard
+    between = (low + most) / 2
+    monkeypatch.setattr(new_threshold, "OUTSTANDING", (between - said.mean()) / said.std())
+    assert chosen(stream) == pytest.approx(between)
 
 
 def test_an_update_that_forgets_the_word_is_rolled_back() -> None:
