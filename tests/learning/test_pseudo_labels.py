@@ -8,7 +8,7 @@ import functools
 import pytest
 import torch
 
-from kwsctl.bundle import Bundle
+from kwsctl.bundle import Bundle, Delta
 from kwsctl.features.augmentation import middle
 from kwsctl.learning.adapters._enrolment import direction
 from kwsctl.learning.enroll import enroll
@@ -89,6 +89,17 @@ def test_the_model_before_any_pseudo_label_has_a_vote() -> None:
     bundle, threshold, _ = enrolled()
     found = judged(segment(), enrolled=(bundle, threshold + 40.0))
     assert (found.decision, "before any pseudo-label" in found.reason) == ("abstain", True)
+
+
+def test_the_model_before_is_asked_by_its_own_network() -> None:
+    bundle, threshold, _ = enrolled()
+    row = bundle.labels.index(WORDS[0])
+    deaf = torch.zeros_like(bundle.weights["head.bias"])
+    deaf[row] = -9.0
+    before = bundle.with_delta(Delta(bundle.sha256, {"head.bias": deaf}))
+    one = segment()
+    found = judged(one, enrolled=(before, threshold))
+    assert found.votes["enrolled"] == pytest.approx(one.margin - threshold - 9.0, abs=0.01)
 
 
 def test_the_persons_voice_keeps_a_missed_call_from_becoming_a_negative() -> None:
