@@ -13,7 +13,7 @@ import pytest
 REPOSITORY = Path(__file__).resolve().parents[1]
 LAYERS = [
     {"errors", "types"},
-    {"registry", "options", "seeding", "storage", "progress", "home", "records", "threads"},
+    {"registry", "options", "seeding", "storage", "progress", "home", "records", "threads", "forked"},
     {"audio"},
     {"data"},
     {"features"},

@@ -15,13 +15,14 @@ from kwsctl import __version__
 from kwsctl.bundle import Bundle
 from kwsctl.data.store import ClipStore
 from kwsctl.errors import InputError
-from kwsctl.federated import anomaly, clients, pool, privacy, start
+from kwsctl.federated import anomaly, clients, privacy, start
 from kwsctl.federated.held_out import HeldOut, OwnFigures, measure, measure_own
 from kwsctl.federated.options import FederateOptions
 from kwsctl.federated.rounds import play, tight
 from kwsctl.federated.session import Session, open_session
 from kwsctl.federated.state import State, first_state, resumed
 from kwsctl.federated.topologies.star import delta_of
+from kwsctl.forked import chosen_workers
 from kwsctl.learning.precision import FULL
 from kwsctl.learning.workers import device_named
 from kwsctl.options import to_mapping
@@ -113,7 +114,7 @@ def federate(
             or `must` and nothing to resume.
         DeviceError: the device is not there.
     """
-    side_by_side, elsewhere = pool.chosen_workers(workers), _elsewhere(device, workers, options)
+    side_by_side, elsewhere = chosen_workers(workers), _elsewhere(device, workers, options)
     base, corpus = start.prepare(store, options, model, seed, progress)
     target = corpus.train.target.numpy()
     who = clients.populate(target, corpus.train.speakers, options.population, seed)

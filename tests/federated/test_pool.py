@@ -19,6 +19,7 @@ from kwsctl.federated.lessons import lesson
 from kwsctl.federated.rounds import play
 from kwsctl.federated.session import Session
 from kwsctl.federated.state import first_state
+from kwsctl.forked import chosen_workers
 
 from .people import options, people, session
 
@@ -99,8 +100,8 @@ def test_no_workers_are_refused(tmp_path: Path) -> None:
 
 
 def test_where_nothing_can_be_forked_there_is_one_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert pool.chosen_workers(3) == 3
+    assert chosen_workers(3) == 3
     monkeypatch.setattr(sys, "platform", "darwin")
-    assert pool.chosen_workers(None) == pool.chosen_workers(1) == 1
+    assert chosen_workers(None) == chosen_workers(1) == 1
     with pytest.raises(InputError, match=r"2 workers need Linux, this is darwin"):
-        pool.chosen_workers(2)
+        chosen_workers(2)
