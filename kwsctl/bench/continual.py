@@ -23,6 +23,7 @@ from kwsctl.bench.life_world import World, day, noise_of
 from kwsctl.bundle import Bundle
 from kwsctl.data.decoding import as_float
 from kwsctl.data.store import ClipStore
+from kwsctl.forked import chosen_workers, side_by_side
 from kwsctl.learning.adapt import Learner
 from kwsctl.learning.adapt_options import AdaptOptions
 from kwsctl.learning.adapters._enrolment import embed
@@ -37,6 +38,9 @@ from kwsctl.learning.votes import Decision
 from kwsctl.progress import Progress, silent
 from kwsctl.seeding import numpy_generator
 from kwsctl.storage import write_text
+from kwsctl.threads import one_thread
+
+REMEDY = "Type the same command again: it goes on. With fewer cores (taskset -c 0) it needs less memory."
 
 
 @dataclass(frozen=True)
@@ -68,7 +72,7 @@ def continual(
     home: Path,
     progress: Progress = silent,
 ) -> tuple[Case, ...]:
-    """Simulates people one by one; what is done is kept, and not done again.
+    """Simulates people, one on each core; what is done is kept, and not done again.
 
     Args:
         store: clips of people who each say the same words several times.
@@ -85,25 +89,40 @@ def continual(
         InputError: too few people.
     """
     world = World(store, base, negatives, options)
-    cases = []
     wanted = [(s, n) for n in range(options.people) for s in options.scenarios]
-    for done, (scenario, number) in enumerate(wanted):
-        cases.append(_kept(world, scenario, number, home / "bench" / "continual"))
-        progress(done + 1, len(wanted), scenario=scenario)
-    return tuple(cases)
+    place = home / "bench" / "continual"
+    lacking = [one for one in wanted if _missing(world, *one, place)]
+    if len(lacking) > 1:
+        world.prepare()  # once, for all processes
+    with one_thread():
+        side_by_side(
+            lambda n: bool(_kept(world, *lacking[n], place)), len(lacking), chosen_workers(), REMEDY, progress
+        )
+    return tuple(_kept(world, *one, place) for one in wanted)
+
+
+def _missing(world: World, scenario: str, number: int, place: Path) -> list[str]:
+    """Names the methods that a case lacks."""
+    path = _path(world, scenario, number, place)
+    before = json.loads(path.read_text(encoding="utf-8"))["methods"] if path.is_file() else {}
+    return [m for m in world.options.methods if m not in before]
+
+
+def _path(world: World, scenario: str, number: int, place: Path) -> Path:
+    """Names the file of a case after all that it depends on."""
+    how = dataclasses.asdict(dataclasses.replace(world.options, methods=(), scenarios=()))
+    # What another version of this program did says nothing of this one.
+    name = json.dumps([how, world.base.sha256, scenario, number, __version__], sort_keys=True)
+    return place / f"{scenario}-{number}-{numpy_generator(0, name).integers(2**40):010x}.json"
 
 
 def _kept(world: World, scenario: str, number: int, place: Path) -> Case:
     """Takes a case that is there, with the methods it has, and adds those that it lacks."""
-    how = dataclasses.asdict(dataclasses.replace(world.options, methods=(), scenarios=()))
-    # What another version of this program did says nothing of this one.
-    name = json.dumps([how, world.base.sha256, scenario, number, __version__], sort_keys=True)
-    path = place / f"{scenario}-{number}-{numpy_generator(0, name).integers(2**40):010x}.json"
-    before = json.loads(path.read_text(encoding="utf-8"))["methods"] if path.is_file() else {}
-    missing = [m for m in world.options.methods if m not in before]
+    path, missing = _path(world, scenario, number, place), _missing(world, scenario, number, place)
+    kept = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {"methods": {}}
     if not missing:
-        return Case(**json.loads(path.read_text(encoding="utf-8")))
-    case = _simulated(world, scenario, number, missing, before)
+        return Case(**kept)
+    case = _simulated(world, scenario, number, missing, kept["methods"])
     write_text(path, json.dumps(dataclasses.asdict(case), sort_keys=True))
     return case
 

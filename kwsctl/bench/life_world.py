@@ -56,6 +56,11 @@ class World:
         ]
         return self.speakers[place], word, place % 2
 
+    def prepare(self) -> None:
+        """Makes the hours of both halves, before processes that share them are forked."""
+        for half in (0, 1):
+            self.quiet_frames(half)
+
     @functools.cache  # noqa: B019  # one world a run
     def others(self, half: int) -> life_test.Heard:
         """Gives hours of one half of the people, every word of theirs."""

@@ -20,6 +20,7 @@ from kwsctl.bench.continual_promises import promises
 from kwsctl.bench.continual_rows import Labels, Row
 from kwsctl.bench.continual_summary import summary
 from kwsctl.bench.life_options import ContinualOptions
+from kwsctl.errors import InputError
 from kwsctl.evaluation.streams import ScoreStream
 from kwsctl.features.logmel import logmel
 from kwsctl.report.continual_table import continual_table
@@ -203,7 +204,11 @@ def test_a_life_is_simulated_once_and_what_was_done_is_not_done_again(
     assert 0 <= one.methods["head"]["recall"] <= 1
     (kept,) = (tmp_path / "bench" / "continual").iterdir()
     assert json.loads(kept.read_text())["keyword"] == one.keyword
-    monkeypatch.setattr("kwsctl.bench.continual._simulated", lambda *_: pytest.fail("done again"))
+
+    def again(*_: object) -> None:
+        raise InputError("done again")
+
+    monkeypatch.setattr("kwsctl.bench.continual._simulated", again)
     assert continual(*given)[0].methods == one.methods
-    with pytest.raises(pytest.fail.Exception, match="done again"):  # other people, other cases
+    with pytest.raises(InputError, match="done again"):  # other people, other cases
         continual(*given[:3], dataclasses.replace(options, people=2), tmp_path)
