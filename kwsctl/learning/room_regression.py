@@ -28,6 +28,8 @@ from kwsctl.seeding import torch_generator
 OWN, BATCH = 64, 64
 RIDGE = 1.0
 SHARES = (0.1, 0.25, 0.5, 1.0)
+JUDGES = 4
+"""How far to go is told by every fourth word: all of them tell it no better, in twice the time."""
 
 
 def learn(known: Known, room: Tensor) -> Delta:
@@ -54,8 +56,8 @@ def learn(known: Known, room: Tensor) -> Delta:
 
 def _fit(student: nn.Module, teacher: nn.Module, heard: Tensor, quiet: Tensor) -> None:
     """Lets each layer go as far as it helps, the first ones first."""
-    target = _said(teacher, quiet)
-    nearest = float(away(_said(student, heard), target).mean())
+    some, target = heard[::JUDGES], _said(teacher, quiet[::JUDGES])
+    nearest = float(away(_said(student, some), target).mean())
     modules: list[Any] = list(student.modules())
     # Heads differ in their rows, and are no part of the trunk.
     for place, (layer, taught) in enumerate(zip(modules, teacher.modules(), strict=True)):
@@ -68,7 +70,7 @@ def _fit(student: nn.Module, teacher: nn.Module, heard: Tensor, quiet: Tensor) -
         best = 0.0
         for share in SHARES:
             _go(paths, share)
-            now = float(away(_said(student, heard), target).mean())
+            now = float(away(_said(student, some), target).mean())
             if now >= nearest:
                 break
             nearest, best = now, share

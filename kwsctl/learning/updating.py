@@ -162,7 +162,7 @@ def propose(
         learn_room = _room_learner(method) if tune_room and precision == FULL else None
         if learn_room is not None and room is not None and matters(room, known.replay):
             trunk = part_way(learn_room(known, room), tune_room)
-            on = dataclasses.replace(known, current=known.current.with_delta(trunk))
+            on = dataclasses.replace(known, current=known.current.with_delta(trunk), tuned=True)
         delta = _learned(on, gathered, method, precision, quantization or Quantization())
         if trunk is not None:
             delta = trunk if delta is None else _on_top(known.current, trunk, delta)

@@ -18,7 +18,9 @@ BETTER = 0.98
 def adapt(material: Material) -> Delta | None:
     """Tries the steps one after the other, every fourth call and other word held out to judge them.
 
-    The row is fitted in closed form on embeddings, or moved to the prototype, whichever is better.
+    The row is fitted in closed form on embeddings, or moved to the prototype, whichever is better. A trunk
+    that has learned the room by regression is left as it is: statistics and search are most of the work, and
+    look for what it has found.
 
     Args:
         material: what the stream gave.
@@ -28,7 +30,7 @@ def adapt(material: Material) -> Delta | None:
     """
     learn = _part(material, held_out=False)
     trunks: list[Bundle] = [material.task.base]
-    for step in (statistics.adapt, search.adapt):
+    for step in () if material.known.tuned else (statistics.adapt, search.adapt):
         on = dataclasses.replace(learn, task=_on(learn.task, trunks[-1]))
         delta = step(on)
         if delta is not None:
