@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from kwsctl.bundle import Bundle
 from kwsctl.learning import updating
 from kwsctl.learning.adapt_options import AdaptOptions
+from kwsctl.learning.beginning import Beginning
 from kwsctl.learning.crowd import Crowd
 from kwsctl.learning.kept import Kept
 from kwsctl.learning.known import Gathered, Known, stacked
@@ -88,10 +89,10 @@ class Learner:
         self.kept = Kept(options.most, options.votes.alike)
         self.room = Room()
         self.tally = Tally()
+        self._block_frames = block_frames
         self.ear = Ear(TorchEngine(known.current), block_frames=block_frames)
         self._crowd = Crowd()
         self._doubtful: deque[Segment] = deque(maxlen=DOUBTFUL)
-        self._early: list[Segment] = []  # at most one a second, until the room is known
         self._digests: set[str] = set()
         self._fresh = 0
         self._room_used = False
@@ -107,23 +108,24 @@ class Learner:
             How many samples to leave out at the beginning: a little less, to hear what led there.
         """
         self._from_s = from_s
-        rate_hz = self.ear.engine.features.sample_rate_hz
-        skipped = self.ear.reset(max(0, round((from_s - LEAD_S) * rate_hz)))
+        before = max(0, round((from_s - LEAD_S) * self.ear.engine.features.sample_rate_hz))
+        skipped = self.ear.reset(before)
         self._segmenter = Segmenter(self.ear, self.known.keyword)
         self._doubtful.clear()
-        self._early.clear()
+        waits = self._options.use_room and not self._room_used
+        self._beginning = Beginning(self.ear, before, self._block_frames) if waits else None
         self._verifier = self._judge()
         return skipped
 
     @property
-    def waiting(self) -> int:
-        """How many segments are judged when the room is known."""
-        return len(self._early)
+    def waiting_s(self) -> float:
+        """How much of the stream is judged when the room is known, in s."""
+        return 0.0 if self._beginning is None else self._beginning.seconds
 
     @property
     def pending(self) -> bool:
-        """Whether there are segments that were not judged yet, or calls that no update was tried with."""
-        return self._fresh > 0 or bool(self._early)
+        """Whether something was not judged yet, or there are calls that no update was tried with."""
+        return self._fresh > 0 or self.waiting_s > 0
 
     def skip(self, digests: Iterable[str]) -> None:
         """Names segments that were learned from before, and are not to be again."""
@@ -141,23 +143,29 @@ class Learner:
 
     def hear(self, samples: NDArray[np.float32]) -> None:
         """Takes the next samples [S]; updates when there is enough to learn from."""
+        if self._beginning is not None:
+            self._beginning.keep(samples)
         for heard in self.ear.each(samples):
             self.tally.windows += len(heard.logits)
             self._listen_to_room(heard)
             for segment in self._segmenter.push(heard):
-                self._label(segment)
-        if len(self.room.chunks) >= ROOM_KNOWN:
+                if self._beginning is None:
+                    self._label(segment)
+                self._crowd.push(segment)
+        if self._beginning is not None and len(self.room.chunks) >= ROOM_KNOWN:
             self._learn_room()
         if self._fresh >= self._options.every:
             self.update()
 
     def end(self) -> None:
         """Ends a stream: labels what was waiting, and tries updates while there is anything new."""
+        if self._beginning is not None:
+            if len(self.room.chunks) >= ROOM_GUESSED:
+                self._learn_room()
+            else:
+                self._hear_anew(self._beginning)
         for segment in self._segmenter.flush():
             self._label(segment)
-        if len(self.room.chunks) >= ROOM_GUESSED:
-            self._learn_room()
-        self._settle()
         while self._fresh:  # an update may settle more of what was in doubt
             self.update()
 
@@ -250,50 +258,43 @@ class Learner:
         if segment.time_s <= self._from_s or segment.digest in self._digests:
             return
         labelled = self._verifier.judge(segment)
-        self._crowd.push(segment)
-        if self._options.use_room and not self._room_used:
-            labelled = dataclasses.replace(labelled, decision="abstain", reason="the room is not known yet")
-            self._early.append(segment)
-        elif labelled.decision == "abstain":
+        if labelled.decision == "abstain":
             self._doubtful.append(segment)
         self._take(labelled)
 
     def _learn_room(self) -> None:
-        options = self._options
-        if self._room_used or not options.use_room:
-            return
+        """Lets the trunk learn a loud room before anything that was heard there is judged."""
         self._room_used = True
-        ways = updating.WAYS_INTO_A_ROOM if options.tune_room and self._room_is_loud() else (0.0,)
+        ways = updating.WAYS_INTO_A_ROOM if self._options.tune_room and self._room_is_loud() else (0.0,)
         for way in ways:
             decided = self.update(tune_room=way)
             if not decided.reason or not decided.proposal.tuned:
                 break
-        self._settle()
+        if self._beginning is not None:
+            self._hear_anew(self._beginning)
 
-    def _settle(self) -> None:
-        """Judges what was heard before the room was known."""
-        early, self._early = self._early, []
-        for segment in early:
-            labelled = self._verifier.again(segment)
-            if labelled.decision == "abstain":
-                self._on_label(labelled, False)
-            self._take_again(labelled)
+    def _hear_anew(self, beginning: Beginning) -> None:
+        """Hears and judges what came before the room was known, by the model as it is now."""
+        engine = TorchEngine(self.known.current)
+        self.ear, self._segmenter, segments = beginning.heard_by(engine, self.known.keyword)
+        self._beginning = None
+        self._crowd.clear()
+        for segment in segments:
+            self._crowd.push(segment)
+        for segment in segments:
+            self._label(segment)
 
     def _reconsider(self) -> None:
         """Lets the model that has learned judge what was in doubt before; only calls are taken from it."""
         waiting, self._doubtful = list(self._doubtful), deque(maxlen=DOUBTFUL)
         for segment in waiting:
             labelled = self._verifier.again(segment)
-            if labelled.decision == "negative":  # it may be that the model has learned the wrong thing
-                labelled = dataclasses.replace(labelled, decision="abstain")
-            self._take_again(labelled)
-
-    def _take_again(self, labelled: Labelled) -> None:
-        if labelled.decision == "abstain":
-            self._doubtful.append(labelled.segment)
-            return
-        self.tally.segments["abstain"] -= 1
-        self._take(labelled)
+            # Where it is a negative now, it may be that the model has learned the wrong thing.
+            if labelled.decision != "positive":
+                self._doubtful.append(labelled.segment)
+                continue
+            self.tally.segments["abstain"] -= 1
+            self._take(labelled)
 
     def _take(self, labelled: Labelled) -> None:
         kept = labelled.decision != "abstain" and self.kept.add(labelled)

@@ -11,7 +11,8 @@ RARER_TUNED = 5.0
 """The same where the trunk has learned a room: other words are the outermost then, and the few of them that
 a canary holds say nothing so far out."""
 FEWER = 0.8
-"""Share of the false alarms that must be left for their fall to be a gain."""
+"""Share of the false alarms that must be left for their fall to be a gain; where they are so much rarer than
+the budget as `RARER` says, it is none."""
 
 
 @dataclass(frozen=True)
@@ -92,6 +93,7 @@ def objection(
     if after.drift > tolerances.drift:
         return f"the embeddings have turned by {after.drift:.3f} in all"
     gained = max(-muted, after.expected - before.expected) >= tolerances.gain
-    if not (gained or after.false_alarms < FEWER * before.false_alarms):
+    fewer = after.false_alarms < FEWER * before.false_alarms and before.false_alarms > budget / RARER
+    if not (gained or fewer):
         return "nothing is gained by it"
     return ""

@@ -39,6 +39,11 @@ class Crowd:
         self.power.append(segment.power)
         self._margins.append(segment.margin)
 
+    def clear(self) -> None:
+        """Forgets all of them."""
+        self.power.clear()
+        self._margins.clear()
+
     def judge_by(self, bundle: Bundle, keyword: str) -> None:
         """Scores all of them anew, by a model that has learned."""
         if self.power:

@@ -9,10 +9,10 @@ from torch import Tensor
 from torch.nn import functional as fn
 
 from kwsctl.learning.pseudo_labels import Labelled
-from kwsctl.learning.segments import MARGIN, Segment
+from kwsctl.learning.segments import STEP, Segment
 from kwsctl.learning.votes import Votes
 
-REACH = 5  # windows by which the peak of a call moves at most when a model has learned
+REACH, REACH_NEGATIVE = 48, 8  # frames by which a peak moves when a model has learned
 
 
 class Kept:
@@ -63,8 +63,8 @@ class Kept:
             return False
         new, kept = _log(segment.power), torch.stack([self._logs[id(one)] for one in side])
         # A call that is learned from twice weighs double; of the many negatives one hardly does.
-        reach = REACH if side is self.positives else 1
-        shifts = range(-reach * MARGIN, reach * MARGIN + 1, MARGIN)
+        reach = REACH if side is self.positives else REACH_NEGATIVE
+        shifts = range(-reach, reach + 1, STEP)
         return any(bool((_likeness(new, kept, shift) > self._alike).any()) for shift in shifts)
 
 

@@ -25,7 +25,7 @@ from kwsctl.seeding import torch_generator
 ENOUGH_HEARD = 30
 ROOM_COPIES = 3
 TOWARDS_CALLS = 0.55
-OUTSTANDING = 1.8
+OUTSTANDING = 1.4
 """Standard deviations above the mean of what a loud room's stream held, which a threshold there is, too."""
 AT_MOST_TOWARDS_CALLS = 0.775
 """A stream may hold many calls: then its mean is no place to count from."""

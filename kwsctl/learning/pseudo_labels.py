@@ -144,13 +144,13 @@ class Verifier:
             return "the model before any pseudo-label disagrees"
         if agreeing < limits.agreeing:
             return "windows around it disagree"
-        if said.get("stands_out", np.inf) < limits.loud.outstanding:
+        if said.get("stands_out", np.inf) < limits.outstanding:
             return "it hardly stands out of what else is heard in the room"
         reason = self._voice_objects(segment, above, said) or self._verification_objects(segment, said)
         if reason:
             return reason
         said["consistent"] = self._consistency(segment)
-        wanted = limits.loud.consistent if "stands_out" in said else limits.consistent
+        wanted = limits.consistent if self.crowd is None else limits.consistent_loud
         return "variations of it disagree" if said["consistent"] < wanted else ""
 
     def again(self, segment: Segment) -> Labelled:
@@ -176,7 +176,7 @@ class Verifier:
             self._hear_voice(segment, above, said)
             if said["voice"] >= self._needed:
                 return Labelled(segment, "abstain", "the person's voice, and not far enough below", said)
-        if said.get("stands_out", -np.inf) > self.votes.loud.plain:
+        if said.get("stands_out", -np.inf) > self.votes.plain:
             return Labelled(segment, "abstain", "it stands out of what else is heard in the room", said)
         return Labelled(segment, "negative", "keyword score", said)
 
@@ -192,22 +192,19 @@ class Verifier:
     def _hear_voice(self, segment: Segment, above: float, said: dict[str, float]) -> None:
         if self.voice is None or "voice" in said:
             return
-        said["voice"], loud = self._cosine(segment), self.votes.loud
-        # How alike a person's clips are says nothing of a call in noise.
-        usual = USUAL_OWN if "stands_out" in said else self.own
-        joint = above + VOICE_WEIGHT * (said["voice"] - usual) + loud.deviation * said.get("stands_out", 0.0)
-        said["joint"] = round(joint, 3)
+        said["voice"] = self._cosine(segment)
+        # How alike a person's clips are in quiet says nothing of a call in noise.
+        usual = self.own if self.crowd is None else USUAL_OWN
+        said["joint"] = round(above + VOICE_WEIGHT * (said["voice"] - usual), 3)
 
     def _voice_objects(self, segment: Segment, above: float, said: dict[str, float]) -> str:
         if self.voice is None:
             return ""
         self._hear_voice(segment, above, said)
-        loud = self.votes.loud
-        usual = (self._needed, self.votes.joint)
-        needed, joint = (loud.voice, loud.joint) if "stands_out" in said else usual
-        if said["voice"] < needed:
+        # In noise no voice is much like the enrolled one: there it counts beside the margin alone.
+        if self.crowd is None and said["voice"] < self._needed:
             return "another voice"
-        return "" if said["joint"] >= joint else "keyword and voice are both doubtful"
+        return "" if said["joint"] >= self.votes.joint else "keyword and voice are both doubtful"
 
     def _verification_objects(self, segment: Segment, said: dict[str, float]) -> str:
         if self.verify is None:

@@ -10,7 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from kwsctl.features.logmel import compress
 from kwsctl.learning.adapters._enrolment import MILD, margins
+from kwsctl.learning.enrolment_trials import margins_of
 from kwsctl.streaming.ear import Ear, Heard
 from kwsctl.streaming.torch_engine import TorchEngine
 
@@ -19,6 +21,9 @@ APART_S = 1.0
 AROUND_S = 0.4
 MARGIN = MILD.shift_frames
 """Frames kept on both sides of a window, for small shifts."""
+REACH, STEP = 16, 4
+"""A stream is scored every few frames, which in a loud room is too coarse: where a word lies in its window
+moves its margin by two and more. So a segment's window is the best of those so many frames around."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,7 +33,7 @@ class Segment:
     Attributes:
         window: its number in the stream.
         time_s: when it ends, in s from the beginning of the stream.
-        margin: of the keyword.
+        margin: of the keyword, in that window alone, without what lies around it.
         around: margins of the windows just before and after it, and its own.
         power: [F, T + 2 MARGIN] mel power.
     """
@@ -98,8 +103,20 @@ class Segmenter:
         if values[middle] == -np.inf or middle != int(np.argmax(values)):
             return []
         window = self._recent[middle][0]
-        power = self._ear.power_of(window, MARGIN)
-        if power is None:
-            return []
         around = tuple(v for v in values[middle - self._near : middle + self._near + 1] if v > -np.inf)
-        return [Segment(window, self._ear.end_s(window), values[middle], around, torch.from_numpy(power))]
+        for reach in (REACH, 0):  # at the ends of a stream there is nothing to move into
+            power = self._ear.power_of(window, MARGIN + reach)
+            if power is not None:
+                return [self._aligned(window, torch.from_numpy(power), reach, around)]
+        return []
+
+    def _aligned(self, window: int, power: Tensor, reach: int, around: tuple[float, ...]) -> Segment:
+        """Moves a window to where the keyword scores highest, in [F, T + 2 (MARGIN + reach)] mel power."""
+        engine, shifts = self._ear.engine, range(0, 2 * reach + 1, STEP)
+        n_frames = engine.n_frames
+        windows = [power[:, MARGIN + shift : MARGIN + shift + n_frames] for shift in shifts]
+        scored = margins_of(engine.bundle, self._keyword, compress(torch.stack(windows)), engine.network)
+        best = shifts[int(np.argmax(scored))]
+        time_s = self._ear.end_s(window) + (best - reach) * engine.features.hop_ms / 1000
+        kept = power[:, best : best + n_frames + 2 * MARGIN].clone()
+        return Segment(window, time_s, float(scored.max()), around, kept)

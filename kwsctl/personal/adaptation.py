@@ -119,7 +119,7 @@ class Adaptation:
                 if source.seconds is not None and before_s > source.seconds - ALL_HEARD_S:
                     continue
                 for samples in _bounded(source, rate_hz, 3600 * max_hours - heard_s, self._left_out):
-                    self._doubts.listen(samples, self.learner.ear.samples)
+                    self._doubts.listen(samples, self.learner.ear.samples, rate_hz)
                     self.learner.hear(samples)
                     heard_s += len(samples) / rate_hz
                     self._flush(at_least_s=FLUSH_S)
@@ -233,9 +233,9 @@ class Adaptation:
 
     def _so_far(self) -> dict[str, str | float]:
         tally = self.learner.tally
-        waiting = self.learner.waiting
+        waiting_s = self.learner.waiting_s
         return {
-            **({"until the room is known": str(waiting)} if waiting else {}),
+            **({"kept until the room is known": f"{waiting_s:.0f} s"} if waiting_s else {}),
             "calls": str(self._positives),
             "updates": str(tally.updates),
             "rolled back": str(tally.rolled_back),

@@ -28,6 +28,8 @@ def test_an_update_that_gives_something_passes() -> None:
 def test_an_update_that_gives_nothing_is_refused() -> None:
     assert said() == "nothing is gained by it"
     assert said(expected=0.903, false_alarms=0.0035) == "nothing is gained by it"
+    rare = dataclasses.replace(GOOD, false_alarms=0.0002)  # of a budget of half a percent
+    assert said(before=rare, false_alarms=0.0) == "nothing is gained by it"
 
 
 @pytest.mark.parametrize(

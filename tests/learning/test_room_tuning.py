@@ -8,6 +8,7 @@ import functools
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as fn
 
@@ -25,6 +26,7 @@ from kwsctl.learning.pseudo_labels import Labelled
 from kwsctl.learning.room_words import part_way
 from kwsctl.learning.segments import Segment
 from kwsctl.learning.surroundings import CHUNK_FRAMES, in_room, matters
+from kwsctl.learning.updating import Decided
 from kwsctl.learning.votes import Votes
 from kwsctl.seeding import torch_generator
 from tests import toy_people
@@ -151,7 +153,7 @@ def test_the_first_update_learns_the_room_and_is_what_later_ones_are_held_agains
     assert decided.proposal.tuned == one.known.tuned == tune
     assert one._unlearned[0] is one.known.current  # no segment has spoken yet
     assert (one._first[0] is one.known.current) == tune
-    assert one._verifier.votes.joint == 1.25
+    assert one._verifier.votes.joint == Votes().joint_loud
     assert one._verifier.crowd is one._crowd
 
 
@@ -236,39 +238,85 @@ def said(speaker: int, word: str, count: int) -> list[Segment]:
     return segments
 
 
+def day(*said: tuple[str, int]) -> NDArray[np.float32]:
+    """Words by speakers, one after the other, in a quiet room."""
+    pause = np.zeros(20_000, np.float32)
+    parts = [
+        part for n, (word, who) in enumerate(said) for part in (pause, toy_people.say(word, who, 400 + n))
+    ]
+    stream = np.concatenate([*parts, pause, pause])
+    draw = np.random.default_rng(0)
+    return (stream + 1e-4 * draw.standard_normal(len(stream))).astype(np.float32)
+
+
 def test_nothing_is_taken_for_anything_before_the_room_is_known() -> None:
     told: list[tuple[Labelled, bool]] = []
-    loose = Votes(high=-4.0, joint=-50.0, consistent=0.0, voice=0.0, doubtful=0.0)
+    loose = Votes(high=-4.0, joint=-50.0, consistent=0.0, voice=0.0, doubtful=0.0, enrolled=-9.0)
     one = Learner(
         known(), (known().current, known().threshold), AdaptOptions(votes=loose),
         on_label=lambda labelled, kept: told.append((labelled, kept)),
     )  # fmt: skip
-    segments = [*said(1, known().keyword, 2), *said(1, toy_people.WORDS[11], 2)]
-    for segment in segments:
-        one._label(segment)
-    assert [(labelled.decision, kept) for labelled, kept in told] == [("abstain", False)] * 4
-    assert {labelled.reason for labelled, _ in told} == {"the room is not known yet"}
-    assert one.pending and one.tally.segments == {"abstain": 4}
+    other = toy_people.WORDS[11]
+    samples = day((known().keyword, 1), (other, 1), (known().keyword, 1), (other, 1))
+    for piece in np.array_split(samples, 30):
+        one.hear(piece)
+    assert told == [] and one.pending and one.waiting_s == pytest.approx(len(samples) / 16_000)
     one.room.push((1e-6 * loud()).transpose(0, 1).flatten(1).repeat(1, 70))  # a quiet one
     one.hear(np.zeros(0, np.float32))
-    later = [labelled for labelled, _ in told[4:]]
-    assert [labelled.segment.digest for labelled in later] == [segment.digest for segment in segments]
-    assert all(labelled.again and labelled.reason != "the room is not known yet" for labelled in later)
-    assert {labelled.decision for labelled in later[:2]} == {"positive"}
-    assert {labelled.decision for labelled in later[2:]} == {"negative"}
-    assert one._verifier.crowd is None and one._verifier.votes.joint == loose.joint
+    assert one.waiting_s == 0.0 and one.ear.samples == len(samples)
     one.end()
-    assert not one.pending and len(told) == 8
+    assert [labelled.decision == "positive" for labelled, _ in told] == [True, False] * 2
+    times = [labelled.segment.time_s for labelled, _ in told]
+    assert times == sorted(times) and not any(labelled.again for labelled, _ in told)
+    assert one._verifier.crowd is None and one._verifier.votes.joint == loose.joint
+    assert not one.pending and sum(one.tally.segments.values()) == 4
+
+
+def test_the_beginning_is_heard_by_the_model_that_knows_the_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[Labelled] = []
+    deaf = known().current.with_delta(
+        Delta(known().current.sha256, {"head.weight": -known().current.weights["head.weight"]}, made_by={})
+    )
+    before = dataclasses.replace(known(), current=deaf, made={})
+    one = Learner(before, (deaf, known().threshold), AdaptOptions(), on_label=lambda x, _kept: told.append(x))
+
+    def hears_well(*_: object, **__: object) -> Decided:
+        one.known = known()
+        return Decided(updating.Proposal(None, 0.0), "", *[None] * 3)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(one, "update", hears_well)
+    one.hear(day((toy_people.WORDS[11], 1), (known().keyword, 1), (toy_people.WORDS[9], 1)))
+    one.room.push(loud().transpose(0, 1).flatten(1).repeat(1, 70))
+    one.hear(np.zeros(0, np.float32))
+    one._segmenter.flush()
+    best = max(told, key=lambda x: x.segment.margin)
+    features = middle(best.segment.power[None], known().current.n_frames)
+    # The streaming form hears what lies around the window, too.
+    heard = float(margins_of(known().current, known().keyword, features)[0])
+    assert best.segment.margin == pytest.approx(heard, abs=2.0) and heard > known().threshold
+    assert best.segment.time_s == pytest.approx(2 * 1.25 + 1.5 + 0.6, abs=0.5)
 
 
 def test_a_stream_that_ends_early_is_judged_in_the_room_that_is_guessed() -> None:
     one = learner(AdaptOptions())
-    one._label(said(1, known().keyword, 1)[0])
+    one.hear(day((known().keyword, 1)))
     one.room.push(loud().transpose(0, 1).flatten(1).repeat(1, 30))  # not as much as is waited for
     one.hear(np.zeros(0, np.float32))
     assert one.pending and not one._room_used
     one.end()
     assert one._room_used and not one.pending
+
+
+def test_a_stream_too_short_to_tell_the_room_is_judged_at_its_end() -> None:
+    told: list[Labelled] = []
+    one = Learner(
+        known(), (known().current, known().threshold), AdaptOptions(),
+        on_label=lambda labelled, _kept: told.append(labelled),
+    )  # fmt: skip
+    one.hear(day((known().keyword, 1)))
+    assert not told
+    one.end()
+    assert told and not one._room_used and one.waiting_s == 0.0
 
 
 def test_later_updates_on_a_trunk_that_learned_a_room_are_told_at_its_rarity() -> None:

@@ -9,7 +9,7 @@ import torch
 
 from kwsctl.learning.pseudo_labels import Labelled
 from kwsctl.learning.segments import Segment
-from kwsctl.personal.doubts import Doubts
+from kwsctl.personal.doubts import KEPT_S, Doubts
 from tests import toy_people
 
 RATE_HZ = 16_000
@@ -25,7 +25,7 @@ def doubt(at_s: float, **votes: float) -> Labelled:
 
 def listening(most: int, *heard: tuple[Labelled, str]) -> Doubts:
     doubts = Doubts(most)
-    doubts.listen(np.linspace(0, 0.9, 9 * RATE_HZ, dtype=np.float32), 0)
+    doubts.listen(np.linspace(0, 0.9, 9 * RATE_HZ, dtype=np.float32), 0, RATE_HZ)
     for one, stream in heard:
         doubts.consider(one, stream, toy_people.encoder())
     return doubts
@@ -33,8 +33,8 @@ def listening(most: int, *heard: tuple[Labelled, str]) -> Doubts:
 
 def gone(doubts: Doubts) -> None:
     """Lets so much silence follow that what was heard before is no longer kept."""
-    for second in range(9, 69):
-        doubts.listen(np.zeros(RATE_HZ, np.float32), second * RATE_HZ)
+    for second in range(9, 9 + round(KEPT_S) + 10):
+        doubts.listen(np.zeros(RATE_HZ, np.float32), second * RATE_HZ, RATE_HZ)
 
 
 def test_keyword_and_voice_together_say_what_is_nearest_to_a_call() -> None:
@@ -74,3 +74,12 @@ def test_a_doubt_whose_sound_is_gone_is_not_asked() -> None:
     gone(doubts)
     doubts.consider(doubt(2, keyword=-1.0), "a", toy_people.encoder())
     assert not list(doubts.asked("lamp"))
+
+
+def test_the_sound_of_a_segment_is_there_until_its_room_is_known() -> None:
+    doubts = listening(1)
+    for second in range(9, 215):
+        doubts.listen(np.zeros(RATE_HZ, np.float32), second * RATE_HZ, RATE_HZ)
+    doubts.consider(doubt(6, keyword=-1.0), "a", toy_people.encoder())
+    (asked,) = doubts.asked("lamp")
+    assert abs(float(asked.samples[-1]) - 0.63) < 1e-3 and len(asked.samples) > RATE_HZ
