@@ -8,6 +8,7 @@ central training reaches.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from kwsctl.bench.federated_cases import TABLES
 from kwsctl.bench.federated_people import folds
@@ -55,7 +56,11 @@ class FederatedBench:
 
 
 def federated_bench(
-    store: ClipStore, encoder: Bundle, options: FederatedBenchOptions, progress: Progress = silent
+    store: ClipStore,
+    encoder: Bundle,
+    options: FederatedBenchOptions,
+    home: Path | None = None,
+    progress: Progress = silent,
 ) -> FederatedBench:
     """Measures federations of heads.
 
@@ -63,6 +68,7 @@ def federated_bench(
         store: clips of people who each say the same words.
         encoder: a bundle without labels that has not heard these people.
         options: how much to measure.
+        home: whole networks of the table `network-server` are kept in its folder `bench`.
         progress: counts tables.
 
     Returns:
@@ -78,7 +84,7 @@ def federated_bench(
             )
     where = folds(store, encoder, options.folds, options.seed)[: options.played]
     references = (central(where, options.seed), local_only(where, options.seed))
-    bench = Cases(where, options, SHARE_OF_CENTRAL * references[0].accuracy[0], {})
+    bench = Cases(where, options, SHARE_OF_CENTRAL * references[0].accuracy[0], {}, home)
     tables: dict[str, tuple[Row, ...]] = {}
     for number, name in enumerate(options.tables):
         progress(number, len(options.tables), table=name)

@@ -11,6 +11,7 @@ from kwsctl import registry
 from kwsctl.bench.federated_attacks import attacks
 from kwsctl.bench.federated_memory import memory
 from kwsctl.bench.federated_network import networks
+from kwsctl.bench.federated_network_server import rivals
 from kwsctl.bench.federated_people import fewer_words
 from kwsctl.bench.federated_server import LOCAL, SERVER, crowds, tuned
 from kwsctl.bench.federated_setting import Cases
@@ -158,4 +159,5 @@ TABLES: dict[str, Callable[[Cases], list[Row]]] = {
     "crowd": crowds,
     "memory": memory,
     "network": networks,
+    "network-server": rivals,
 }

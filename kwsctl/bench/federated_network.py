@@ -24,7 +24,7 @@ from kwsctl.seeding import stream_seed
 ARCH, NETWORK = "tcresnet", {"norm": "group"}
 CENTRAL_EPOCHS = 40
 WHOLE: dict[str, Any] = {"part": "full", "local": {"rate": 0.1, "epochs": 2}}
-ADAPTIVE = {"aggregator": "fedadam", "server": {"rate": 0.01, "tau": 1e-4}}
+ADAPTIVE: dict[str, Any] = {"aggregator": "fedadam", "server": {"rate": 0.01, "tau": 1e-4}}
 AVERAGED = {"aggregator": "mean"}
 EVALUATED_EVERY = 5
 
@@ -32,15 +32,15 @@ EVALUATED_EVERY = 5
 def networks(bench: Cases) -> list[Row]:
     """Federates a network from nothing, by Adam and by averaging, and a head; one fold, fewer words."""
     few = fewer_words(bench.where[0], bench.options.network_words)
-    fresh = _fresh(few, bench.options.seed)
+    empty = fresh(few, bench.options.seed)
     rounds, seed = bench.options.network_rounds, bench.options.seed
-    upper = _central(fresh, seed)
+    upper = _central(empty, seed)
     target = 0.98 * upper.accuracy[0]
     rows = [upper]
     cases: tuple[tuple[str, Fold, dict[str, Any]], ...] = (
         ("head on the encoder", few, {"part": "head"}),
-        ("whole network from nothing", fresh, WHOLE | ADAPTIVE),
-        ("whole network from nothing, plain averaging", fresh, WHOLE | AVERAGED),
+        ("whole network from nothing", empty, WHOLE | ADAPTIVE),
+        ("whole network from nothing, plain averaging", empty, WHOLE | AVERAGED),
     )
     for name, fold, values in cases:
         played = federated([fold], seed, rounds=rounds, **{"evaluate_every": EVALUATED_EVERY, **values})
@@ -53,8 +53,16 @@ def networks(bench: Cases) -> list[Row]:
     return rows
 
 
-def _fresh(fold: Fold, seed: int) -> Fold:
-    """Gives a fold that begins with fresh weights."""
+def fresh(fold: Fold, seed: int) -> Fold:
+    """Gives a fold that begins with a network of fresh weights.
+
+    Args:
+        fold: clients and held-out people.
+        seed: of the weights.
+
+    Returns:
+        The same people, with another base.
+    """
     mean, std = fold.corpus.standardization()
     spec = fold.base.features
     with torch.random.fork_rng(devices=[]):

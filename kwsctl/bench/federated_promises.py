@@ -48,6 +48,8 @@ def promises(
         found += _memory(tables["memory"])
     if "network" in by_name:
         found += _network(by_name["network"])
+    if "network-server" in tables:
+        found.append(_network_server(tables["network-server"]))
     found.append(
         Promise(
             f"heads of {speed.clients} clients at once at least {FASTER:g} times faster than one by one",
@@ -114,10 +116,23 @@ def _network(rows: Mapping[str, Row]) -> Iterator[Promise]:
     half = max(1, len(whole.curve) // 2)
     yield Promise(
         f"server Adam better than plain averaging after {EVALUATED_EVERY * half} rounds, whole network "
-        "from nothing",
+        "from nothing, one fold and one seed",
         whole.curve[half - 1] > averaged.curve[half - 1],
         f"fedadam {whole.curve[half - 1]:.2%}, mean {averaged.curve[half - 1]:.2%}; rounds to target "
         f"{whole.rounds_to_target or '-'} and {averaged.rounds_to_target or '-'}",
+    )
+
+
+def _network_server(rows: Sequence[Row]) -> Promise:
+    mean = next(row for row in rows if row.facts["aggregator"] == "mean")
+    best = max((row for row in rows if row is not mean), key=lambda row: row.accuracy[0])
+    ahead, low, high = best.facts["ahead"]
+    return Promise(
+        f"server Adam or Yogi better than plain averaging after {mean.facts['rounds']} rounds, "
+        "whole network from nothing, rates chosen on other people",
+        low > 0,
+        f"{best.facts['aggregator']} {best.accuracy[0]:.2%}, mean {mean.accuracy[0]:.2%}: {ahead * 100:+.2f} "
+        f"points ({low * 100:+.2f} to {high * 100:+.2f}) over people; seeds: {mean.facts['seeds']}",
     )
 
 

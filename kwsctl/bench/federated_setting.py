@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from kwsctl.bench.federated_people import Fold, crowd
@@ -24,7 +25,8 @@ class FederatedBenchOptions:
         crowd_clips: clips of each.
         network_rounds: of whole networks, which cost most.
         network_words: that these learn.
-        tables: which to make.
+        network_seeds: with which they are played for the table `network-server`.
+        tables: which to make; `network-server`, hours of CPU time, only where it is asked for.
         seed: of everything random.
     """
 
@@ -37,6 +39,7 @@ class FederatedBenchOptions:
     crowd_clips: int = 12
     network_rounds: int = 100
     network_words: int = 10
+    network_seeds: int = 2
     tables: tuple[str, ...] = (
         "aggregators", "server", "clients", "labels", "attacks", "compression", "privacy", "topologies",
         "crowd", "memory", "network",
@@ -53,12 +56,14 @@ class Cases:
         options: how much to measure.
         target: accuracy to reach.
         crowds: those that were made, by their size.
+        home: its folder `bench` keeps what took long; None keeps nothing.
     """
 
     where: Sequence[Fold]
     options: FederatedBenchOptions
     target: float
     crowds: dict[int, Fold]
+    home: Path | None = None
 
     def crowd(self, clients: int) -> Fold:
         """Gives a crowd, made once."""

@@ -37,6 +37,6 @@ def federated_command(
     with console.progress_bar("Preparing") as progress:
         store = prepared(data, home_folder(home), progress, rate_hz=encoder.features.sample_rate_hz)
     with console.progress_bar("Federating") as progress:
-        found = federated_bench(store, encoder, options, progress)
+        found = federated_bench(store, encoder, options, home_folder(home), progress)
     console.show(found, as_json=json, render=federated_tables)
     console.note(ONE_SITTING)

@@ -48,8 +48,8 @@ def _rows(title: str, rows: Sequence[Row]) -> Table:
             percent(row.accuracy),
             f"{row.worst * 100:.1f}",
             str(row.rounds_to_target or "-"),
-            size(row.bytes_up) if row.curve else "-",
-            size(row.bytes_down) if row.curve else "-",
+            size(row.bytes_up) if row.bytes_up else "-",
+            size(row.bytes_down) if row.bytes_down else "-",
             size(both * row.rounds_to_target) if row.rounds_to_target else "-",
             _facts(row),
         )
@@ -61,6 +61,9 @@ def _facts(row: Row) -> str:
     for name, value in row.facts.items():
         if name in LEFT_OUT or value is None:
             continue
+        if name == "ahead":
+            ahead, low, high = (100 * part for part in value)
+            value = f"of the mean by {ahead:+.2f} points ({low:+.2f} to {high:+.2f})"
         if isinstance(value, dict):
             value = ", ".join(f"{key} {share:.0%}" for key, share in value.items()) or "-"
         told.append(f"{name} {value:.3g}" if isinstance(value, float) else f"{name} {value}")

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -130,13 +132,21 @@ def test_promises_are_kept_or_not_by_what_was_measured() -> None:
         row(whole, 0.94, curve=(0.5, 0.9, 0.93, 0.94), rounds_to_target=20),
         row(f"{whole}, plain averaging", 0.945, curve=(0.6, 0.8, 0.94, 0.945)),
     ]
+    ahead = {"aggregator": "fedadam", "rounds": 50, "seeds": 2, "ahead": (0.01, 0.002, 0.018)}
+    tables["network-server"] = [
+        row("", 0.93, facts={"aggregator": "mean", "rounds": 50, "seeds": 2}),
+        row("", 0.94, facts=ahead),
+    ]
     found = promises(row("central training", 0.94), tables, speed, 0.92)
-    held = [True, False, True, True, False, True, True, True, True, True]
+    held = [True, False, True, True, False, True, True, True, True, True, True]
     assert [promise.held for promise in found] == held
-    assert found[8].what == f"server Adam better than plain averaging after 10 rounds, {whole}"
+    assert found[8].what.startswith(f"server Adam better than plain averaging after 10 rounds, {whole}")
     assert found[8].found == "fedadam 90.00%, mean 80.00%; rounds to target 20 and -"
-    tables["network"][3] = row(f"{whole}, plain averaging", 0.945, curve=(0.6, 0.91, 0.92, 0.93))
-    assert not promises(row("central training", 0.94), tables, speed, 0.92)[8].held
+    assert found[9].what.startswith("server Adam or Yogi better than plain averaging after 50 rounds, whole")
+    told = "fedadam 94.00%, mean 93.00%: +1.00 points (+0.20 to +1.80) over people; seeds: 2"
+    assert found[9].found == told
+    ahead["ahead"] = (0.01, -0.002, 0.018)  # by chance
+    assert not promises(row("central training", 0.94), tables, speed, 0.92)[9].held
     assert found[1].found.startswith("77.8%")
     assert found[2].found.startswith("sign: 32.0 times up, 6.4 down, -0.50 points")
     assert found[5].what.startswith("server Adam or Yogi better") and found[5].found.startswith("fedyogi 94")
@@ -167,3 +177,25 @@ def test_a_peak_is_of_the_program_and_not_of_the_one_that_began_it() -> None:
         text=True,
     )
     assert 50 < float(told.stdout) < large.nbytes / 2**20
+
+
+def test_whole_networks_are_compared_over_folds_and_seeds_and_kept(tmp_path: Path) -> None:
+    how = dataclasses.replace(SMALL, rounds=2, network_seeds=2, played=2, tables=("network-server",))
+    found = federated_bench(people(), encoder(), how, tmp_path)
+    mean, adam = found.tables["network-server"]
+    assert (mean.facts["aggregator"], adam.facts["aggregator"]) == ("mean", "fedadam")
+    assert all(len(one.facts["rates"].split(", ")) == 2 for one in (mean, adam))  # of two folds
+    ahead, low, high = adam.facts["ahead"]
+    assert ahead == pytest.approx(adam.accuracy[0] - mean.accuracy[0]) and low <= ahead <= high
+    kept = sorted((tmp_path / "bench" / "federated").iterdir())
+    assert len(kept) == 2 * 2 * 3 + 2 * 2 * 2  # rates are tried in each fold; then both play with each seed
+    games = [json.loads(one.read_text()) for one in kept]
+    for one in games:
+        one["right"] = [1.0] * len(one["right"])
+    for path, one in zip(kept, games, strict=True):
+        path.write_text(json.dumps(one))
+    again = federated_bench(people(), encoder(), how, tmp_path)
+    assert all(one.accuracy[0] == 1.0 for one in again.tables["network-server"])  # nothing was played twice
+    console = Console(width=200, record=True)
+    console.print(federated_tables(again))
+    assert "ahead of the mean by +0.00 points" in console.export_text()
