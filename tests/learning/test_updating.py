@@ -122,9 +122,9 @@ def test_an_adapter_saves_something() -> None:
 def test_a_threshold_alone_leaves_the_model_as_it_is() -> None:
     proposal = updating.propose(known(), gathered(), "threshold")
     assert proposal.delta is None
-    assert updating.after(known(), updating.decide(
-        known(), gathered(), proposal, Tolerances(calls=1, expected=1, false_alarms=1), known().current
-    )).threshold == proposal.threshold  # fmt: skip
+    free = Tolerances(calls=1, expected=1, false_alarms=1, gain=-1)
+    decided = updating.decide(known(), gathered(), proposal, free, known().current)
+    assert updating.after(known(), decided).threshold == proposal.threshold
 
 
 def test_a_new_threshold_spends_no_more_of_the_budget_than_the_one_in_use(
