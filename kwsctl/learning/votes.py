@@ -32,7 +32,7 @@ class Votes:
     high: float = -1.0
     low: float = -4.0
     voice: float = 0.8
-    joint: float = 0.0
+    joint: float = 1.0
     joint_loud: float = 1.5
     doubtful: float = 3.0
     enrolled: float = -2.0
