@@ -108,12 +108,13 @@ class Learner:
             How many samples to leave out at the beginning: a little less, to hear what led there.
         """
         self._from_s = from_s
-        before = max(0, round((from_s - LEAD_S) * self.ear.engine.features.sample_rate_hz))
+        rate_hz = self.ear.engine.features.sample_rate_hz
+        before = max(0, round((from_s - LEAD_S) * rate_hz))
         skipped = self.ear.reset(before)
         self._segmenter = Segmenter(self.ear, self.known.keyword)
         self._doubtful.clear()
         waits = self._options.use_room and not self._room_used
-        self._beginning = Beginning(self.ear, before, self._block_frames) if waits else None
+        self._beginning = Beginning(rate_hz, before, self._block_frames) if waits else None
         self._verifier = self._judge()
         return skipped
 

@@ -19,14 +19,13 @@ class Beginning:
     its segments again would not bring those back.
 
     Args:
-        ear: hears the stream, and has heard nothing of it yet.
+        rate_hz: of the samples.
         skipped: samples that were left out before, as `Ear.reset` was told.
         block_frames: feature frames that are heard at a time.
     """
 
-    def __init__(self, ear: Ear[TorchEngine], skipped: int, block_frames: int) -> None:
-        self._rate_hz = ear.engine.features.sample_rate_hz
-        self._skipped, self._block_frames = skipped, block_frames
+    def __init__(self, rate_hz: int, skipped: int, block_frames: int) -> None:
+        self._rate_hz, self._skipped, self._block_frames = rate_hz, skipped, block_frames
         self._pieces: list[NDArray[np.int16]] = []
 
     @property

@@ -22,8 +22,8 @@ AROUND_S = 0.4
 MARGIN = MILD.shift_frames
 """Frames kept on both sides of a window, for small shifts."""
 REACH, STEP = 16, 4
-"""A stream is scored every few frames, which in a loud room is too coarse: where a word lies in its window
-moves its margin by two and more. So a segment's window is the best of those so many frames around."""
+"""A stream is scored every few frames, which in a loud room is too coarse: a segment's window is the best of
+those up to `REACH` frames around, `STEP` frames apart."""
 
 
 @dataclass(frozen=True, eq=False)

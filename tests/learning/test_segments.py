@@ -21,7 +21,6 @@ from tests import toy_people
 from tests.learning.test_updating import known
 
 BLOCK = 64
-WORD_S = 1.0
 
 
 @functools.cache
@@ -73,7 +72,7 @@ def test_the_window_of_a_segment_is_the_best_around() -> None:
 
 def test_the_beginning_of_a_stream_is_heard_as_it_was_and_goes_on_where_it_ended() -> None:
     samples, half = stream(), 70_001
-    kept = Beginning(ear(), 0, BLOCK)
+    kept = Beginning(toy_people.RATE_HZ, 0, BLOCK)
     for piece in np.array_split(samples[:half], 7):
         kept.keep(piece)
     assert kept.seconds == pytest.approx(half / 16_000)
@@ -86,9 +85,8 @@ def test_the_beginning_of_a_stream_is_heard_as_it_was_and_goes_on_where_it_ended
 
 
 def test_a_beginning_that_was_heard_before_is_left_out() -> None:
-    listening = ear()
-    skipped = listening.reset(30_000)
-    kept = Beginning(listening, 30_000, BLOCK)
+    skipped = ear().reset(30_000)
+    kept = Beginning(toy_people.RATE_HZ, 30_000, BLOCK)
     kept.keep(stream()[skipped:])
     again, segmenter, found = kept.heard_by(TorchEngine(bundle()), known().keyword)
     assert again.samples == len(stream())
