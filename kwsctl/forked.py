@@ -16,6 +16,8 @@ from kwsctl.progress import Progress, silent
 from kwsctl.threads import cores
 
 T = TypeVar("T")
+GOES_ON = "Type the same command again: it goes on. With fewer cores (taskset -c 0) it needs less memory."
+"""A remedy where what is done is kept."""
 _tasks: list[Callable[[int], Any]] = []  # one, in a forked process
 
 

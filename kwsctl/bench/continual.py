@@ -23,7 +23,7 @@ from kwsctl.bench.life_world import World, day, noise_of
 from kwsctl.bundle import Bundle
 from kwsctl.data.decoding import as_float
 from kwsctl.data.store import ClipStore
-from kwsctl.forked import chosen_workers, side_by_side
+from kwsctl.forked import GOES_ON, chosen_workers, side_by_side
 from kwsctl.learning.adapt import Learner
 from kwsctl.learning.adapt_options import AdaptOptions
 from kwsctl.learning.adapters._enrolment import embed
@@ -39,8 +39,6 @@ from kwsctl.progress import Progress, silent
 from kwsctl.seeding import numpy_generator
 from kwsctl.storage import write_text
 from kwsctl.threads import one_thread
-
-REMEDY = "Type the same command again: it goes on. With fewer cores (taskset -c 0) it needs less memory."
 
 
 @dataclass(frozen=True)
@@ -96,7 +94,11 @@ def continual(
         world.prepare()  # once, for all processes
     with one_thread():
         side_by_side(
-            lambda n: bool(_kept(world, *lacking[n], place)), len(lacking), chosen_workers(), REMEDY, progress
+            lambda n: bool(_kept(world, *lacking[n], place)),
+            len(lacking),
+            chosen_workers(),
+            GOES_ON,
+            progress,
         )
     return tuple(_kept(world, *one, place) for one in wanted)
 

@@ -23,14 +23,13 @@ from kwsctl.bench.federated_setting import Cases
 from kwsctl.bench.federated_trials import Row, federated, row_without_rounds
 from kwsctl.bench.remembered import remembered
 from kwsctl.evaluation import intervals
-from kwsctl.forked import chosen_workers, side_by_side
+from kwsctl.forked import GOES_ON, chosen_workers, side_by_side
 from kwsctl.seeding import numpy_generator
 from kwsctl.threads import one_thread
 
 Rates = dict[str, dict[str, float]]
 LOCAL_RATES = (0.05, 0.1, 0.3)
 SERVER_RATES = (0.003, 0.01, 0.03)
-REMEDY = "Type the same command again: it goes on. With fewer cores (taskset -c 0) it needs less memory."
 
 
 def _server(rate: float) -> Rates:
@@ -156,5 +155,5 @@ def _played(
         return found
 
     with one_thread():
-        ended = side_by_side(play, len(games), chosen_workers(), REMEDY)
+        ended = side_by_side(play, len(games), chosen_workers(), GOES_ON)
     return [(np.array(one["right"]), one["curve"]) for one in ended]

@@ -201,8 +201,9 @@ class Verifier:
         if self.voice is None:
             return ""
         self._hear_voice(segment, above, said)
-        # In noise no voice is much like the enrolled one: there it counts beside the margin alone.
-        if self.crowd is None and said["voice"] < self._needed:
+        # In noise no voice is much like the enrolled one: it counts beside the margin, and a call has to
+        # stand out instead. Where too little was heard to tell, the voice must be near all the same.
+        if "stands_out" not in said and said["voice"] < self._needed:
             return "another voice"
         return "" if said["joint"] >= self.votes.joint else "keyword and voice are both doubtful"
 

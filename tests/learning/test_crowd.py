@@ -79,6 +79,8 @@ def test_in_noise_no_voice_must_be_near_by_itself() -> None:
     strict = dataclasses.replace(LOOSE, voice=1.0, joint=-50.0)
     assert "another voice" in judged(one, strict, own=cosine + 0.01).reason
     assert judged(one, strict, own=cosine + 0.01, crowd=at(2.5, one)).decision == "positive"
+    few = crowd(np.zeros(ENOUGH - 1))  # nothing can stand out of them yet
+    assert "another voice" in judged(one, strict, own=cosine + 0.01, crowd=few).reason
 
 
 def test_variations_may_differ_more_in_a_loud_room(monkeypatch: pytest.MonkeyPatch) -> None:
