@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from kwsctl.export.adapt_options import PackageAdaptOptions, chosen, logit, without
 from kwsctl.export.enrolment import peaks
-from kwsctl.export.hearing import APART_S, Hearing, Segment, Segmenter
+from kwsctl.export.hearing import APART_S, Hearing, Segment, Segmenter, aligned
 from kwsctl.export.negatives import read_negatives
 from kwsctl.export.personal import Part, path_of, write_part
 from kwsctl.export.rows import Material, prototype, stepped
@@ -130,6 +130,7 @@ class PackageAdaptation:
     def _heard(self, segment: Segment | None, source: Source) -> None:
         if segment is None or self._is_known(segment, source):
             return
+        segment = aligned(segment, self._runtime, lambda found: self._part.head.margins(found, self.keyword))
         only = self.keyword in self._part.only
         judge = Judge(
             self._runtime, self.keyword, self._part.head, self.threshold, self._enrolled, self._voice,

@@ -7,7 +7,7 @@ run only while something stands out of the noise.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -20,6 +20,10 @@ from kwsctl.types import POWER_FLOOR
 
 Floats = NDArray[np.float32]
 STEP_S, APART_S, AROUND_S = 0.1, 1.0, 0.4
+REACH, STEP = 16, 4  # frames by which a segment is moved, as in learning/segments.py
+BESIDE = MARGIN_FRAMES + REACH
+Margins = Callable[[Floats], Floats]
+"""Gives the margins [N] of a keyword for embeddings [N, E]."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,7 +32,8 @@ class Window:
 
     Attributes:
         time_s: when it ends, in s from the beginning of the stream.
-        wide: [F, T + 2 margins] features, with some frames before and after.
+        wide: [F, T + 2 BESIDE] features, with some frames before and after; BESIDE is MARGIN_FRAMES once the
+            window is where a keyword scores highest.
         embedding: [E]; None where the gate was closed.
     """
 
@@ -69,8 +74,8 @@ class Hearing:
         self._n_frames = runtime.package.manifest.n_frames
         self._step = max(1, round(STEP_S * 1000 / self._spec.hop_ms))
         self._samples = np.zeros(0, np.float32)
-        silence = np.full((self._spec.mel_bins, MARGIN_FRAMES), np.log(POWER_FLOOR), np.float32)
-        self._frames: Floats = silence  # what lies before the stream, for the margin of the first window
+        silence = np.full((self._spec.mel_bins, BESIDE), np.log(POWER_FLOOR), np.float32)
+        self._frames: Floats = silence  # what lies before the stream, beside the first window
         self._gate = Gate(self._spec.hop_ms / 1000)
         self._open: deque[bool] = deque(maxlen=-(-self._n_frames // self._step) + 1)
         self._gated = self.windows = 0
@@ -87,21 +92,21 @@ class Hearing:
 
     def flush(self) -> Iterator[Window]:
         """Ends the stream, as if silence followed; yields the windows that were waiting."""
-        silence = np.full((self._spec.mel_bins, MARGIN_FRAMES), np.log(POWER_FLOOR), np.float32)
+        silence = np.full((self._spec.mel_bins, BESIDE), np.log(POWER_FLOOR), np.float32)
         self._frames = np.concatenate([self._frames, silence], axis=1)
         yield from self._ready()
 
     def _ready(self) -> Iterator[Window]:
-        size = self._n_frames + 2 * MARGIN_FRAMES
+        size = self._n_frames + 2 * BESIDE
         while self._frames.shape[1] >= size:
             wide = self._frames[:, :size].copy()
-            new = wide[:, size - MARGIN_FRAMES - self._step : size - MARGIN_FRAMES]
+            new = wide[:, size - BESIDE - self._step : size - BESIDE]
             # The first window has all of its frames to look at, later ones those that are new in them.
-            self._open.append(self._gate.push(new if self._gated else wide[:, MARGIN_FRAMES:-MARGIN_FRAMES]))
+            self._open.append(self._gate.push(new if self._gated else wide[:, BESIDE:-BESIDE]))
             self._gated += 1
             embedding = None
             if any(self._open):
-                inside = wide[None, :, MARGIN_FRAMES : size - MARGIN_FRAMES]
+                inside = wide[None, :, BESIDE : size - BESIDE]
                 embedding = self._runtime.outputs(inside)[0][0]
             frames = self.windows * self._step + self._n_frames
             self.windows += 1
@@ -139,3 +144,27 @@ class Segmenter:
             return None
         near = values[self._apart - self._near : self._apart + self._near + 1]
         return Segment(window, values[self._apart], tuple(value for value in near if value > -np.inf))
+
+
+def aligned(segment: Segment, runtime: Runtime, margins: Margins) -> Segment:
+    """Moves a segment to where its keyword scores highest: windows of a stream lie too coarse for that.
+
+    Args:
+        segment: as a stream gave it.
+        runtime: the opened package.
+        margins: of its keyword.
+
+    Returns:
+        The best of the windows up to `REACH` frames around it, with `MARGIN_FRAMES` beside it.
+    """
+    manifest, wide = runtime.package.manifest, segment.window.wide
+    places = range(0, 2 * REACH + 1, STEP)
+    size = manifest.n_frames
+    inside = np.stack([wide[:, MARGIN_FRAMES + place :][:, :size] for place in places])
+    embeddings = runtime.outputs(inside)[0]
+    scored = margins(embeddings)
+    best = int(np.argmax(scored))
+    time_s = segment.window.time_s + (places[best] - REACH) * manifest.features.hop_ms / 1000
+    moved = wide[:, places[best] :][:, : size + 2 * MARGIN_FRAMES].copy()
+    window = Window(round(time_s, 3), moved, embeddings[best])
+    return Segment(window, float(scored[best]), segment.around)

@@ -13,7 +13,7 @@ from kwsctl.export import package, personal, takes
 from kwsctl.export.adapt_options import PackageAdaptOptions
 from kwsctl.export.adaptation import HELD_BACK, PackageAdaptation
 from kwsctl.export.enrolment import PackageEnrollOptions, enroll
-from kwsctl.export.hearing import Segment
+from kwsctl.export.hearing import BESIDE, REACH, STEP, Segment, Window, aligned
 from kwsctl.export.package import Package
 from kwsctl.export.runtime import Runtime
 from kwsctl.export.votes import USUAL_OWN, Judge
@@ -64,6 +64,23 @@ def test_what_a_voice_lacks_to_how_the_person_usually_sounds_the_keyword_must_ha
     segment = Segment(None, above, (above,))  # type: ignore[arg-type]  # its audio is not asked for
     embeddings = np.ones((3, part.head.weight.shape[1]), np.float32)
     assert judge._decided(segment, above, embeddings, cosine)[0] == decision
+
+
+def test_a_segment_is_moved_to_where_the_keyword_scores_highest(tmp_path: Path) -> None:
+    packaged, runtime = opened(tmp_path)
+    head, spec = personal.read_part(packaged, "ana").head, packaged.manifest.features
+    size = packaged.manifest.n_frames
+    wide = np.random.default_rng(0).normal(size=(spec.mel_bins, size + 2 * BESIDE)).astype(np.float32)
+    given = Segment(Window(5.0, wide, None), -9.0, (-9.0,))
+    found = aligned(given, runtime, lambda embeddings: head.margins(embeddings, WORD))
+    scored = {
+        place: float(head.margins(runtime.outputs(wide[None, :, BESIDE + place :][..., :size])[0], WORD)[0])
+        for place in range(-REACH, REACH + 1, STEP)
+    }
+    best = max(scored, key=lambda place: scored[place])
+    assert found.margin == pytest.approx(scored[best], abs=1e-4)
+    assert best and found.window.time_s == pytest.approx(5.0 + best * spec.hop_ms / 1000)
+    assert np.array_equal(found.window.wide, wide[:, REACH + best : wide.shape[1] - REACH + best])
 
 
 def test_calls_are_learned_from_once_and_the_row_moves(tmp_path: Path) -> None:
