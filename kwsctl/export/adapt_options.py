@@ -13,6 +13,8 @@ from kwsctl.learning.votes import Votes
 from kwsctl.registry import did_you_mean
 
 METHODS = ("forward", "head", "threshold")
+JOINT = 0.0
+"""Limit of the joint vote: lower than with a bundle, whose trunk learns a loud room and lifts calls in it."""
 
 
 @dataclass(frozen=True)
@@ -22,14 +24,14 @@ class PackageAdaptOptions:
     Attributes:
         method: `forward`, `head` (steps only) or `threshold`.
         every: new positives from which an update is tried.
-        votes: limits of the votes.
+        votes: limits of the votes; of those of a loud room none is asked for.
         tolerances: what an update may cost.
         seed: of everything random.
     """
 
     method: str = "forward"
     every: int = 6
-    votes: Votes = field(default_factory=Votes)
+    votes: Votes = field(default_factory=lambda: Votes(joint=JOINT))
     tolerances: Tolerances = field(default_factory=Tolerances)
     seed: int = 0
 

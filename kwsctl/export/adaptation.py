@@ -48,6 +48,7 @@ class PackageAdaptation:
         keyword: what to adapt; None if the person has only one.
         options: how.
         key: seals what is the person's.
+        on_label: told every segment.
 
     Raises:
         InputError: no such keyword, or one without clips to compare with.
@@ -55,9 +56,16 @@ class PackageAdaptation:
     """
 
     def __init__(
-        self, runtime: Runtime, part: Part, keyword: str | None, options: PackageAdaptOptions, key: Any = None
+        self,
+        runtime: Runtime,
+        part: Part,
+        keyword: str | None,
+        options: PackageAdaptOptions,
+        key: Any = None,
+        on_label: Callable[[Labelled], None] = lambda _: None,
     ) -> None:
         self._runtime, self._part, self._options, self._key = runtime, part, options, key
+        self._on_label = on_label
         self.keyword = chosen(part, keyword)
         known = part.keywords[self.keyword]
         self._budget = float(known["far"]) if known["fa_per_hour"] is None else far_of(known["fa_per_hour"])
@@ -137,6 +145,7 @@ class PackageAdaptation:
             self._stranger, only, self._options.votes,
         )  # fmt: skip
         labelled = judge.judge(segment)
+        self._on_label(labelled)
         self._counts[labelled.decision] += 1
         if labelled.decision != "abstain":
             self._new_times.append(segment.window.time_s)

@@ -22,7 +22,7 @@ Floats = NDArray[np.float32]
 STEP_S, APART_S, AROUND_S = 0.1, 1.0, 0.4
 REACH, STEP = 16, 4  # frames by which a segment is moved, as in learning/segments.py
 BESIDE = MARGIN_FRAMES + REACH
-Margins = Callable[[Floats], Floats]
+Margins = Callable[[Floats], NDArray[np.floating]]
 """Gives the margins [N] of a keyword for embeddings [N, E]."""
 
 
