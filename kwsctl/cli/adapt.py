@@ -31,8 +31,8 @@ def adapt_command(
     method: Annotated[
         str | None,
         typer.Option(
-            help="How: a file in learning/adapters/, forward for inference only, or threshold.",
-            show_default="head",
+            help="How: auto, a file in learning/adapters/, forward for inference only, or threshold.",
+            show_default="auto",
         ),
     ] = None,
     ask: Annotated[

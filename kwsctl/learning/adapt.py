@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from kwsctl.bundle import Bundle
 from kwsctl.learning import updating
-from kwsctl.learning.adapt_options import AdaptOptions
+from kwsctl.learning.adapt_options import AUTO, AdaptOptions
 from kwsctl.learning.beginning import Beginning
 from kwsctl.learning.crowd import Crowd
 from kwsctl.learning.kept import Kept
@@ -30,6 +30,8 @@ DOUBTFUL = 64
 ROOM_KNOWN = 40  # stretches, of 5 s of sound each: a room that is learned from 12 tells fewer calls
 ROOM_GUESSED = 12  # where a stream ends before
 LEAD_S = 10.0
+ENOUGH_CLIPS = 3
+"""With so many enrolled clips in a quiet room the row stays as it is, see `AdaptOptions.method`."""
 
 
 @dataclass
@@ -128,6 +130,14 @@ class Learner:
         """Whether something was not judged yet, or there are calls that no update was tried with."""
         return self._fresh > 0 or self.waiting_s > 0
 
+    @property
+    def method(self) -> str:
+        """How the next update is made."""
+        if self._options.method != AUTO:
+            return self._options.method
+        is_known = len(self.known.replay) >= ENOUGH_CLIPS
+        return "threshold" if is_known and not (self.known.tuned or self._room_is_loud()) else "head"
+
     def skip(self, digests: Iterable[str]) -> None:
         """Names segments that were learned from before, and are not to be again."""
         self._digests.update(digests)
@@ -199,7 +209,7 @@ class Learner:
         proposal = updating.propose(
             self.known,
             gathered,
-            options.method,
+            self.method,
             options.precision,
             options.quantization,
             tune_room=tune_room,

@@ -10,13 +10,17 @@ from kwsctl.learning.enrolment_cost import check_tunes
 from kwsctl.learning.precision import FULL, Quantization
 from kwsctl.learning.votes import Votes
 
+AUTO = "auto"
+
 
 @dataclass(frozen=True)
 class AdaptOptions:
     """How to adapt.
 
     Attributes:
-        method: adapter of enrolment, file in `learning/forward/`, or `threshold`.
+        method: adapter of enrolment, file in `learning/forward/`, or `threshold`. `auto` is `head` in a loud
+            room and where one or two clips were enrolled; `threshold` elsewhere, where a row has no more to
+            gain but single people's calls to lose.
         every: new positives from which an update is tried.
         most: positives that are kept.
         use_room: let enrolled clips sound in the room of the stream.
@@ -32,7 +36,7 @@ class AdaptOptions:
         seed: of everything random.
     """
 
-    method: str = "head"
+    method: str = AUTO
     every: int = 6
     most: int = 64
     use_room: bool = True

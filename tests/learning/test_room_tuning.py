@@ -15,7 +15,7 @@ from torch.nn import functional as fn
 from kwsctl.bundle import LOW_RANK_UP, Bundle, Delta
 from kwsctl.features.augmentation import middle
 from kwsctl.learning import guard, new_threshold, room_tuning, updating
-from kwsctl.learning.adapt import Learner
+from kwsctl.learning.adapt import ENOUGH_CLIPS, Learner
 from kwsctl.learning.adapt_options import AdaptOptions
 from kwsctl.learning.adapters._enrolment import embed
 from kwsctl.learning.canary import RARER, RARER_TUNED, Tolerances
@@ -219,6 +219,26 @@ def test_what_cannot_learn_a_room_is_not_tried_again() -> None:
     one.room.push(loud().transpose(0, 1).flatten(1).repeat(1, 70))
     one.hear(np.zeros(0, np.float32))
     assert tried == [False]
+
+
+@pytest.mark.parametrize(("clips", "is_loud", "method"), [
+    (3, False, "threshold"), (3, True, "head"), (2, False, "head"),
+])  # fmt: skip
+def test_a_row_that_knows_three_clips_stays_in_a_quiet_room(clips: int, is_loud: bool, method: str) -> None:
+    person = dataclasses.replace(known(), replay=known().replay[:clips], made={})
+    given = person, (person.current, person.threshold)
+    room = loud() if is_loud else 1e-6 * loud()
+    one, told = Learner(*given, AdaptOptions()), Learner(*given, AdaptOptions(method="bias"))
+    for each in (one, told):
+        each.room.push(room.transpose(0, 1).flatten(1).repeat(1, 30))
+    assert (one.method, told.method) == (method, "bias")
+    assert (one.update().proposal.delta is None) == (method == "threshold")
+
+
+def test_in_a_room_that_was_learned_the_row_goes_on_learning() -> None:
+    person = dataclasses.replace(known(), current=tuned(), tuned=True, made={})
+    assert len(person.replay) >= ENOUGH_CLIPS
+    assert Learner(person, (person.current, person.threshold), AdaptOptions()).method == "head"
 
 
 def test_a_model_that_learned_a_room_says_so() -> None:

@@ -37,7 +37,7 @@ from tests import real_people
 from tests.real_people import KEYWORD
 
 # Toy calls are told so well that no update gives anything; what is tested here is how updates are kept.
-OPTIONS = AdaptOptions(every=3, tolerances=Tolerances(gain=-1.0))
+OPTIONS = AdaptOptions(method="head", every=3, tolerances=Tolerances(gain=-1.0))
 
 
 @pytest.fixture(scope="session")
