@@ -71,7 +71,8 @@ class Verifier:
         own: cosine to it that the person's enrolled clips have.
         stranger: cosine to it that few strangers reach.
         enrolled: the model before any pseudo-label, and its threshold; None leaves that vote out.
-        crowd: the other segments of a loud room; None in a quiet one.
+        crowd: the other segments of the stream; None leaves votes out that compare with them.
+        loud: whether the room is.
         fuse: whether the threshold counts the voice, too.
         votes: limits.
         seed: of the variations.
@@ -90,6 +91,7 @@ class Verifier:
         stranger: float = 0.0,
         enrolled: tuple[Bundle, float] | None = None,
         crowd: Crowd | None = None,
+        loud: bool = False,
         fuse: bool = False,
         votes: Votes | None = None,
         seed: int = 0,
@@ -97,7 +99,7 @@ class Verifier:
     ) -> None:
         self.bundle, self.keyword, self.threshold = bundle, keyword, threshold
         self.voice, self.own, self.stranger = voice, own, stranger
-        self.crowd, self.fuse = crowd, fuse and voice is not None
+        self.crowd, self.loud, self.fuse = crowd, loud, fuse and voice is not None
         self.enrolled, self.votes, self.seed = enrolled, votes or Votes(), seed
         self.verify = verify
 
@@ -124,13 +126,15 @@ class Verifier:
             above += VOICE_WEIGHT * (self._cosine(segment) - VOICE_OFFSET)
         said: dict[str, float] = {"keyword": round(above, 3)}
         stands_out = None if self.crowd is None else self.crowd.stands_out(segment.margin)
-        if stands_out is not None:
+        if stands_out is not None and self.loud:
             said["stands_out"] = round(stands_out, 3)
         if above < limits.low:
             return self._negative(segment, above, said)
         reason = self._objection(segment, above, said)
         if not reason:
             return Labelled(segment, "positive", "all votes agree", said)
+        if self._stands_far_out(segment, above, said):
+            return Labelled(segment, "positive", "it stands far out, in the person's voice", said)
         self._hear_voice(segment, above, said)
         return Labelled(segment, "abstain", reason, said)
 
@@ -150,8 +154,24 @@ class Verifier:
         if reason:
             return reason
         said["consistent"] = self._consistency(segment)
-        wanted = limits.consistent if self.crowd is None else limits.consistent_loud
+        wanted = limits.consistent_loud if self.loud else limits.consistent
         return "variations of it disagree" if said["consistent"] < wanted else ""
+
+    def _stands_far_out(self, segment: Segment, above: float, said: dict[str, float]) -> bool:
+        """Tells a call that a weak model scores low: nothing else in the stream comes near it."""
+        limits = self.votes
+        out = None if self.crowd is None else self.crowd.stands_out(segment.margin)
+        if self.loud or self.voice is None or out is None:
+            return False
+        if not limits.far_low <= above < limits.far_high:
+            return False
+        self._hear_voice(segment, above, said)
+        said["stands_out"] = round(out, 3)
+        if out < limits.far_out or said["voice"] < self._near(limits.far_voice):
+            return False
+        if self.enrolled is not None and self._by_enrolled(segment, said) < limits.far_low:
+            return False
+        return not self._verification_objects(segment, said)
 
     def again(self, segment: Segment) -> Labelled:
         """Judges a segment that was in doubt before the model learned.
@@ -174,16 +194,15 @@ class Verifier:
         """Lets the voice object to negatives that score rather high: they may be calls that were missed."""
         if above >= self.votes.low - self.votes.doubtful and self.voice is not None:
             self._hear_voice(segment, above, said)
-            if said["voice"] >= self._needed:
+            if said["voice"] >= self._near(self.votes.voice):
                 return Labelled(segment, "abstain", "the person's voice, and not far enough below", said)
         if said.get("stands_out", -np.inf) > self.votes.plain:
             return Labelled(segment, "abstain", "it stands out of what else is heard in the room", said)
         return Labelled(segment, "negative", "keyword score", said)
 
-    @property
-    def _needed(self) -> float:
-        """The cosine from which a voice is the person's."""
-        return self.stranger + self.votes.voice * max(0.0, self.own - self.stranger)
+    def _near(self, share: float) -> float:
+        """Gives the cosine of a voice that has gone a share of the way from a stranger to the person."""
+        return self.stranger + share * max(0.0, self.own - self.stranger)
 
     def _cosine(self, segment: Segment) -> float:
         features = middle(segment.power[None], self.bundle.n_frames)
@@ -194,7 +213,7 @@ class Verifier:
             return
         said["voice"] = self._cosine(segment)
         # How alike a person's clips are in quiet says nothing of a call in noise.
-        usual = self.own if self.crowd is None else USUAL_OWN
+        usual = USUAL_OWN if self.loud else self.own
         said["joint"] = round(above + VOICE_WEIGHT * (said["voice"] - usual), 3)
 
     def _voice_objects(self, segment: Segment, above: float, said: dict[str, float]) -> str:
@@ -203,7 +222,7 @@ class Verifier:
         self._hear_voice(segment, above, said)
         # In noise no voice is much like the enrolled one: it counts beside the margin, and a call has to
         # stand out instead. Where too little was heard to tell, the voice must be near all the same.
-        if "stands_out" not in said and said["voice"] < self._needed:
+        if "stands_out" not in said and said["voice"] < self._near(self.votes.voice):
             return "another voice"
         return "" if said["joint"] >= self.votes.joint else "keyword and voice are both doubtful"
 
@@ -215,6 +234,8 @@ class Verifier:
 
     def _by_enrolled(self, segment: Segment, said: dict[str, float]) -> float:
         """Asks the model before any pseudo-label, so that one wrong label does not lead to the next."""
+        if "enrolled" in said:
+            return said["enrolled"]
         bundle, threshold = cast("tuple[Bundle, float]", self.enrolled)
         features = middle(segment.power[None], bundle.n_frames)
         margin = float(margins_of(bundle, self.keyword, features, self._enrolled_network)[0])

@@ -26,6 +26,11 @@ class Votes:
         outstanding: in a loud room, by how many standard deviations a positive must stand out of what else is
             heard.
         plain: by how many a negative may.
+        far_out: in a quiet room, by how many a call stands out that the other votes need not agree on, if
+            the voice is near.
+        far_voice: share of the way from the usual stranger to the person that such a voice has gone.
+        far_low: margin that it must have all the same, by the model before any pseudo-label, too.
+        far_high: margin from which the keyword is beyond doubt, and the voice is not told by standing out.
         alike: likeness of features from which a segment is a near-duplicate of one that is kept.
     """
 
@@ -41,4 +46,8 @@ class Votes:
     consistent_loud: float = 0.5
     outstanding: float = 1.75
     plain: float = 0.5
+    far_out: float = 2.0
+    far_voice: float = 0.7
+    far_low: float = -2.5
+    far_high: float = 1.5
     alike: float = 0.985

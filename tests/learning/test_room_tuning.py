@@ -154,7 +154,7 @@ def test_the_first_update_learns_the_room_and_is_what_later_ones_are_held_agains
     assert one._unlearned[0] is one.known.current  # no segment has spoken yet
     assert (one._first[0] is one.known.current) == tune
     assert one._verifier.votes.joint == Votes().joint_loud
-    assert one._verifier.crowd is one._crowd
+    assert one._verifier.loud and one._verifier.crowd is one._crowd
 
 
 def test_a_teacher_says_of_words_in_the_room_what_it_says_of_them_in_quiet() -> None:
@@ -288,7 +288,7 @@ def test_nothing_is_taken_for_anything_before_the_room_is_known() -> None:
     assert [labelled.decision == "positive" for labelled, _ in told] == [True, False] * 2
     times = [labelled.segment.time_s for labelled, _ in told]
     assert times == sorted(times) and not any(labelled.again for labelled, _ in told)
-    assert one._verifier.crowd is None and one._verifier.votes.joint == loose.joint
+    assert not one._verifier.loud and one._verifier.votes.joint == loose.joint
     assert not one.pending and sum(one.tally.segments.values()) == 4
 
 
