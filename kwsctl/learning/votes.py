@@ -46,7 +46,7 @@ class Votes:
     consistent_loud: float = 0.5
     outstanding: float = 1.75
     plain: float = 0.5
-    far_out: float = 2.0
+    far_out: float = 2.3
     far_voice: float = 0.7
     far_low: float = -2.5
     far_high: float = 1.5
