@@ -179,6 +179,7 @@ def test_a_peak_is_of_the_program_and_not_of_the_one_that_began_it() -> None:
     assert 50 < float(told.stdout) < large.nbytes / 2**20
 
 
+@pytest.mark.slow
 def test_whole_networks_are_compared_over_folds_and_seeds_and_kept(tmp_path: Path) -> None:
     how = dataclasses.replace(SMALL, rounds=2, network_seeds=2, played=2, tables=("network-server",))
     found = federated_bench(people(), encoder(), how, tmp_path)

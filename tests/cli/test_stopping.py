@@ -83,6 +83,7 @@ def base(tmp_path: Path) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_training_goes_on_where_it_was_stopped(tmp_path: Path) -> None:
     data, made, home = (
         write_corpus(tmp_path / "clips"),

@@ -39,7 +39,15 @@ def test_sub_spectral_normalization_is_computed_rightly(tmp_path: Path) -> None:
 
 
 @needs_qnn
-@pytest.mark.parametrize("arch", ["dscnn", "duet", "revbcresnet", "revtcnet", "tcresnet"])
+@pytest.mark.parametrize(
+    "arch",
+    [
+        "dscnn",
+        "duet",
+        "tcresnet",
+        *(pytest.param(n, marks=pytest.mark.slow) for n in ("revbcresnet", "revtcnet")),
+    ],
+)
 def test_every_other_network_is_computed_rightly_too(tmp_path: Path, arch: str) -> None:
     small = {"blocks": (1, 1, 1, 1)} if arch == "revbcresnet" else {}
     graph = htp_safe(graphs.window_graph(untrained(arch, **small))).model
@@ -47,6 +55,7 @@ def test_every_other_network_is_computed_rightly_too(tmp_path: Path, arch: str) 
 
 
 @needs_qnn
+@pytest.mark.slow
 def test_a_mean_over_rows_and_frames_at_once_is_destroyed_in_sixteen_bits(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -17,6 +17,7 @@ from kwsctl.learning.workers import workers
 from ..toy_words import write_corpus
 
 
+@pytest.mark.slow
 def test_two_processes_train_one_bundle(tmp_path: Path) -> None:
     data = write_corpus(tmp_path / "toy")
     launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
