@@ -17,7 +17,7 @@ from kwsctl.export.hearing import BESIDE, REACH, STEP, Segment, Window, aligned
 from kwsctl.export.package import Package
 from kwsctl.export.runtime import Runtime
 from kwsctl.export.votes import USUAL_OWN, Judge
-from kwsctl.learning import updating, voices
+from kwsctl.learning import segments, updating, voices
 from kwsctl.learning.canary import Tolerances
 from kwsctl.learning.votes import Votes
 from kwsctl.streaming.sources import sources
@@ -49,6 +49,7 @@ def adapted(packaged: Package, runtime: Runtime, path: Path, **options: object) 
 
 def test_constants_are_those_of_adaptation_on_a_bundle() -> None:
     assert (HELD_BACK, USUAL_OWN) == (updating.HELD_BACK, voices.USUAL_OWN)
+    assert (REACH, STEP) == (segments.REACH, segments.STEP)
 
 
 @pytest.mark.parametrize(("cosine", "above", "decision"), [
