@@ -125,9 +125,8 @@ class Verifier:
         if self.fuse:
             above += VOICE_WEIGHT * (self._cosine(segment) - VOICE_OFFSET)
         said: dict[str, float] = {"keyword": round(above, 3)}
-        stands_out = None if self.crowd is None else self.crowd.stands_out(segment.margin)
-        if stands_out is not None and self.loud:
-            said["stands_out"] = round(stands_out, 3)
+        if self.loud:
+            self._compare(segment, said)
         if above < limits.low:
             return self._negative(segment, above, said)
         reason = self._objection(segment, above, said)
@@ -160,18 +159,22 @@ class Verifier:
     def _stands_far_out(self, segment: Segment, above: float, said: dict[str, float]) -> bool:
         """Tells a call that a weak model scores low: nothing else in the stream comes near it."""
         limits = self.votes
-        out = None if self.crowd is None else self.crowd.stands_out(segment.margin)
-        if self.loud or self.voice is None or out is None:
-            return False
-        if not limits.far_low <= above < limits.far_high:
+        if self.loud or self.voice is None or not limits.far_low <= above < limits.far_high:
             return False
         self._hear_voice(segment, above, said)
-        said["stands_out"] = round(out, 3)
+        self._compare(segment, said)
+        out = said.get("stands_out", -np.inf)
         if out < limits.far_out or said["voice"] < self._near(limits.far_voice):
             return False
         if self.enrolled is not None and self._by_enrolled(segment, said) < limits.far_low:
             return False
         return not self._verification_objects(segment, said)
+
+    def _compare(self, segment: Segment, said: dict[str, float]) -> None:
+        """Tells by how much it stands out of the stream, once enough of that was heard."""
+        out = None if self.crowd is None else self.crowd.stands_out(segment.margin)
+        if out is not None:
+            said["stands_out"] = round(out, 3)
 
     def again(self, segment: Segment) -> Labelled:
         """Judges a segment that was in doubt before the model learned.

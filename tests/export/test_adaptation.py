@@ -60,7 +60,7 @@ def test_what_a_voice_lacks_to_how_the_person_usually_sounds_the_keyword_must_ha
 ) -> None:
     packaged, runtime = opened(tmp_path)
     part = personal.read_part(packaged, "ana")
-    limits = Votes(voice=0.5, joint=0.0, agreeing=0, consistent=0.0)
+    limits = dataclasses.replace(PackageAdaptOptions().votes, voice=0.5, agreeing=0, consistent=0.0)
     judge = Judge(runtime, WORD, part.head, 0.0, (part.head, -99.0), part.voice, 0.0, False, limits)
     segment = Segment(None, above, (above,))  # type: ignore[arg-type]  # its audio is not asked for
     embeddings = np.ones((3, part.head.weight.shape[1]), np.float32)

@@ -22,7 +22,7 @@ from kwsctl.bench import life
 from kwsctl.cli.parameters import ENCODER, NEGATIVES, shipped
 from kwsctl.errors import InputError, ProfileError
 from kwsctl.learning import enrolment_clips, stored_negatives
-from kwsctl.learning.adapt_options import AdaptOptions
+from kwsctl.learning.adapt_options import AUTO, AdaptOptions
 from kwsctl.learning.canary import Tolerances
 from kwsctl.learning.enroll import enroll
 from kwsctl.learning.enroll_options import EnrollOptions
@@ -110,6 +110,18 @@ def test_what_is_taken_for_a_call_is_one_and_every_decision_is_in_the_ledger(
     assert sum(len(t) for name, t in person.heard.items() if "/positive/" in name) == len(
         [s for s in positives if s["kept"]]
     )
+
+
+def test_the_method_that_was_chosen_is_told_and_is_in_the_ledger(
+    lived: tuple[Path, list[Path], Path, life.Stream], tmp_path: Path
+) -> None:
+    home = tmp_path / "home"
+    shutil.copytree(lived[0], home)
+    deltas = len(profile.load(home, "ana").deltas)
+    found = adapted(home, str(lived[2]), options=dataclasses.replace(OPTIONS, method=AUTO))
+    assert found.method == "threshold" and found.updates  # three clips and more, a quiet room
+    assert {u["method"] for u in lines(home, "update")} == {"threshold"}
+    assert len(profile.load(home, "ana").deltas) == deltas
 
 
 def test_the_same_day_again_adds_nothing(
