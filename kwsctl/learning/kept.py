@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
-from torch.nn import functional as fn
 
 from kwsctl.learning.pseudo_labels import Labelled
 from kwsctl.learning.segments import STEP, Segment
@@ -64,17 +63,34 @@ class Kept:
         new, kept = _log(segment.power), torch.stack([self._logs[id(one)] for one in side])
         # A call that is learned from twice weighs double; of the many negatives one hardly does.
         reach = REACH if side is self.positives else REACH_NEGATIVE
-        shifts = range(-reach, reach + 1, STEP)
-        return any(bool((_likeness(new, kept, shift) > self._alike).any()) for shift in shifts)
+        return bool((_likeness(new, kept, range(-reach, reach + 1, STEP)) > self._alike).any())
 
 
 def _log(power: Tensor) -> Tensor:
     return (power + 1e-6).log()
 
 
-def _likeness(new: Tensor, kept: Tensor, shift: int) -> Tensor:
-    """Gives the [N] cosines of [F, T] to [N, F, T] that begin so many frames later, whatever their levels."""
-    n_frames = new.shape[1] - abs(shift)
-    one = new[:, max(shift, 0) :][:, :n_frames].flatten()
-    others = kept[:, :, max(-shift, 0) :][:, :, :n_frames].flatten(1)
-    return fn.cosine_similarity(others - others.mean(1, keepdim=True), (one - one.mean())[None])
+def _likeness(new: Tensor, kept: Tensor, shifts: Sequence[int]) -> Tensor:
+    """Compares a segment with others at several shifts, whatever their levels.
+
+    Args:
+        new: [F, T].
+        kept: [N, F, T].
+        shifts: how many frames of `new` come before the first of the others; negative ones the other way.
+
+    Returns:
+        [N, S] cosines of the parts that meet, each without its mean.
+    """
+    n_bins, n_frames = new.shape
+    moved = torch.zeros(len(shifts), n_bins, n_frames)
+    meets = torch.zeros(len(shifts), n_frames)
+    for place, met, shift in zip(moved, meets, shifts, strict=True):
+        first, last = max(-shift, 0), n_frames - max(shift, 0)
+        part = new[:, first + shift : last + shift]
+        place[:, first:last], met[first:last] = part - part.mean(), 1.0
+    # All shifts are one product: what was moved has mean 0, so the mean of the others adds nothing to it.
+    products = kept.flatten(1) @ moved.flatten(1).T
+    sums, squares = kept.sum(1) @ meets.T, kept.square().sum(1) @ meets.T
+    lengths = (squares - sums.square() / (n_bins * meets.sum(1))).clamp_min(0).sqrt()
+    found: Tensor = products / (lengths * moved.flatten(1).norm(dim=1)).clamp_min(1e-8)
+    return found

@@ -15,7 +15,7 @@ from kwsctl.learning.enroll import enroll
 from kwsctl.learning.enroll_options import EnrollOptions
 from kwsctl.learning.enrolment_material import voice_of
 from kwsctl.learning.enrolment_trials import margins_of
-from kwsctl.learning.kept import Kept
+from kwsctl.learning.kept import Kept, _likeness
 from kwsctl.learning.pseudo_labels import Labelled, Verifier, trusted
 from kwsctl.learning.segments import Segment
 from kwsctl.learning.voice_fusion import VOICE_WEIGHT
@@ -141,6 +141,20 @@ def test_a_call_whose_peak_moved_is_not_new(windows: int, is_new: bool) -> None:
     edge = slice(0, 8 * windows) if windows > 0 else slice(8 * windows, None)
     moved[:, edge] = one.segment.power.median()
     assert kept.add(dataclasses.replace(one, segment=dataclasses.replace(one.segment, power=moved))) == is_new
+
+
+def test_likeness_is_the_cosine_of_the_parts_that_meet() -> None:
+    draw = torch.Generator().manual_seed(0)
+    kept = torch.randn(3, 5, 20, generator=draw).cumsum(2) - 8.0
+    new = kept[1].roll(4, dims=1) + 0.1 * torch.randn(5, 20, generator=draw)
+    found = _likeness(new, kept, (-8, 0, 4))
+    for column, shift in enumerate((-8, 0, 4)):
+        for row, other in enumerate(kept):
+            one, two = new[:, max(shift, 0) :], other[:, max(-shift, 0) :]
+            both = torch.stack([part[:, : 20 - abs(shift)].flatten() for part in (one, two)])
+            assert float(found[row, column]) == pytest.approx(float(torch.corrcoef(both)[0, 1]), abs=1e-4)
+    assert found.argmax() == 5  # the second, 4 frames later
+    assert torch.allclose(_likeness(new, 3.0 * kept, (4,)), found[:, 2:], atol=1e-4)
 
 
 def test_of_negatives_those_nearest_to_the_threshold_are_kept() -> None:
