@@ -16,11 +16,12 @@ from kwsctl.features.augmentation import middle
 from kwsctl.learning import guard, new_threshold, updating
 from kwsctl.learning.adapt import Learner
 from kwsctl.learning.adapt_options import AdaptOptions
-from kwsctl.learning.adapters._enrolment import margins
+from kwsctl.learning.adapters._enrolment import embed, margins
 from kwsctl.learning.canary import Tolerances
 from kwsctl.learning.crowd import ENOUGH
 from kwsctl.learning.enroll import enroll
 from kwsctl.learning.enroll_options import EnrollOptions
+from kwsctl.learning.forward import forward
 from kwsctl.learning.known import Gathered, Known
 from kwsctl.learning.new_threshold import (
     AT_MOST_TOWARDS_CALLS,
@@ -105,6 +106,15 @@ def test_inference_only_saves_nothing_for_a_backward_pass(method: str) -> None:
     assert proposal.delta is not None
     changed = known().current.with_delta(proposal.delta)
     assert any(not torch.equal(w, known().current.weights[n]) for n, w in changed.weights.items())
+
+
+@pytest.mark.parametrize("held_out", [False, True])
+def test_a_part_of_the_material_keeps_its_own_embeddings(held_out: bool) -> None:
+    whole = updating.material_of(known(), gathered(), teach=False)
+    part = forward._part(whole, held_out=held_out).task
+    assert 0 < len(part.negatives) < len(whole.task.negatives)
+    kept = part.__dict__["negative_embeddings"]  # not computed again
+    assert torch.allclose(kept, embed(part.network, part.negatives), atol=1e-5)
 
 
 def test_an_adapter_saves_something() -> None:

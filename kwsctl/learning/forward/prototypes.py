@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import cast
 
 import torch
@@ -38,4 +37,4 @@ def adapt(material: Material) -> Delta | None:
     # A call that the model takes for something else is no support, however sure it is of that.
     entropy[(found < material.known.threshold - 2) & (entropy >= 0)] = torch.inf
     order = [i for i in entropy.argsort().tolist() if entropy[i] < torch.inf][: replayed + MOST]
-    return prototype.learn(dataclasses.replace(task, power=task.power[sorted(order)]))
+    return prototype.learn(task.without(set(range(len(task.power))) - set(order)))
