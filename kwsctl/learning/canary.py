@@ -13,6 +13,8 @@ a canary holds say nothing so far out."""
 FEWER = 0.8
 """Share of the false alarms that must be left for their fall to be a gain; where they are so much rarer than
 the budget as `RARER` says, it is none."""
+UNPAID = 1e-4
+"""By how much calls to expect may fall where all that is gained are fewer false alarms, of few."""
 
 
 @dataclass(frozen=True)
@@ -94,6 +96,8 @@ def objection(
         return f"the embeddings have turned by {after.drift:.3f} in all"
     gained = max(-muted, after.expected - before.expected) >= tolerances.gain
     fewer = after.false_alarms < FEWER * before.false_alarms and before.false_alarms > budget / RARER
+    # Where few enough pass already, a call is too much to pay for fewer.
+    fewer = fewer and (muted <= UNPAID or not within)
     if not (gained or fewer):
         return "nothing is gained by it"
     return ""

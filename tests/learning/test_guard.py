@@ -53,6 +53,12 @@ def test_a_threshold_that_let_too_much_pass_may_rise() -> None:
     assert said(before=dataclasses.replace(loose, false_alarms=0.005), heard=0.8) != ""
 
 
+def test_no_call_is_paid_for_fewer_of_few_false_alarms() -> None:
+    assert said(false_alarms=0.001, heard=GOOD.heard - 0.00005) == ""
+    assert said(false_alarms=0.001, heard=GOOD.heard - 0.0005) == "nothing is gained by it"
+    assert said(false_alarms=0.001, heard=GOOD.heard - 0.0005, expected=0.91) == ""  # calls are gained
+
+
 def test_small_losses_do_not_add_up_beyond_the_tolerance() -> None:
     worn = dataclasses.replace(GOOD, expected=0.893, global_task=0.898)
     assert said(before=worn, expected=0.886) != ""
