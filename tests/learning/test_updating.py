@@ -16,12 +16,13 @@ from kwsctl.features.augmentation import middle
 from kwsctl.learning import guard, new_threshold, updating
 from kwsctl.learning.adapt import Learner
 from kwsctl.learning.adapt_options import AdaptOptions
+from kwsctl.learning.adapters import prototype
 from kwsctl.learning.adapters._enrolment import embed, margins
 from kwsctl.learning.canary import Tolerances
 from kwsctl.learning.crowd import ENOUGH
 from kwsctl.learning.enroll import enroll
 from kwsctl.learning.enroll_options import EnrollOptions
-from kwsctl.learning.forward import forward
+from kwsctl.learning.forward import forward, prototypes
 from kwsctl.learning.known import Gathered, Known
 from kwsctl.learning.new_threshold import (
     AT_MOST_TOWARDS_CALLS,
@@ -115,6 +116,24 @@ def test_a_part_of_the_material_keeps_its_own_embeddings(held_out: bool) -> None
     assert 0 < len(part.negatives) < len(whole.task.negatives)
     kept = part.__dict__["negative_embeddings"]  # not computed again
     assert torch.allclose(kept, embed(part.network, part.negatives), atol=1e-5)
+
+
+def test_the_prototype_is_the_mean_of_the_surest_calls_without_what_is_taken_for_something_else() -> None:
+    material = updating.material_of(known(), gathered(), teach=False)
+    power = torch.cat([material.task.power, gathered().negatives])
+    task = dataclasses.replace(material.task, power=power)
+    found = _margins(known(), known().current, middle(power, known().current.n_frames))
+    n_enrolled = len(known().replay)
+    sure = [i for i, margin in enumerate(found) if i < n_enrolled or margin >= known().threshold - 2]
+    assert n_enrolled < len(sure) < len(power)
+    change = prototypes.adapt(dataclasses.replace(material, task=task))
+    assert change is not None
+    rows = [change.changes["head.weight"]] + [
+        prototype.learn(dataclasses.replace(task, power=power[some])).changes["head.weight"]
+        for some in (sure, list(range(len(power))), sure[:n_enrolled])
+    ]
+    assert torch.allclose(rows[0], rows[1], atol=1e-4)
+    assert not any(torch.allclose(rows[0], other, atol=1e-2) for other in rows[2:])
 
 
 def test_an_adapter_saves_something() -> None:
