@@ -97,7 +97,7 @@ def objection(
     gained = max(-muted, after.expected - before.expected) >= tolerances.gain
     fewer = after.false_alarms < FEWER * before.false_alarms and before.false_alarms > budget / RARER
     # Where few enough pass already, a call is too much to pay for fewer.
-    fewer = fewer and (muted <= UNPAID or not within)
-    if not (gained or fewer):
+    is_paid = within and muted > UNPAID
+    if not gained and (is_paid or not fewer):
         return "nothing is gained by it"
     return ""
