@@ -126,8 +126,7 @@ def material_of(known: Known, gathered: Gathered, *, teach: bool) -> Material:
     task = Enrolment(known.current, known.keyword, power, torch.cat([stored, heard]), known.seed)
     if len(heard):
         taught.append(embed(Bundle.model(says), heard))
-    task.__dict__["negative_embeddings"] = torch.cat(taught)
-    return Material(task, known, middle(gathered.unlabelled, n_frames))
+    return Material(task.knowing(torch.cat(taught)), known, middle(gathered.unlabelled, n_frames))
 
 
 def propose(

@@ -93,9 +93,14 @@ class Enrolment:
 
     def _with(self, **changes: Any) -> Enrolment:
         """Changes some fields; what depends neither on clips nor on precision is not computed again."""
-        other = dataclasses.replace(self, **changes)
-        for name in ("network", "negative_embeddings"):
-            other.__dict__[name] = getattr(self, name)
+        other = dataclasses.replace(self, **changes).knowing(self.negative_embeddings)
+        other.__dict__["network"] = self.network
+        return other
+
+    def knowing(self, embeddings: Tensor) -> Enrolment:
+        """Gives the same where the embeddings of the negatives, [N, E], are known and not computed."""
+        other = dataclasses.replace(self)
+        other.__dict__["negative_embeddings"] = embeddings
         return other
 
     def varied(self, copies: int, draw: str) -> Tensor:

@@ -58,8 +58,7 @@ def _part(material: Material, *, held_out: bool) -> Material:
     calls = [i for i in range(len(task.power)) if i < replayed or (i % 4 == 3) == held_out]
     others = [i for i in range(len(task.negatives)) if (i % 4 == 3) == held_out]
     less = dataclasses.replace(task, power=task.power[calls], negatives=task.negatives[others])
-    less.__dict__["negative_embeddings"] = task.negative_embeddings[others]  # not to be computed again
-    return dataclasses.replace(material, task=less)
+    return dataclasses.replace(material, task=less.knowing(task.negative_embeddings[others]))
 
 
 def _loss(material: Material, bundle: Bundle) -> float:
