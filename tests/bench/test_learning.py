@@ -133,7 +133,8 @@ def test_a_process_grows_with_depth_unless_activations_are_rebuilt() -> None:
         (n, kind): _depth(n, kind, options).process_bytes for n in (6, 48) for kind in ("kept", "rebuilt")
     }
     assert grown[48, "kept"] > 3 * grown[6, "kept"]
-    assert grown[48, "rebuilt"] < 2 * grown[6, "rebuilt"]
+    deeper = {kind: grown[48, kind] - grown[6, kind] for kind in ("kept", "rebuilt")}
+    assert deeper["rebuilt"] < 0.25 * deeper["kept"]  # weights and their gradients; pages of the heap vary
 
 
 def test_the_same_seed_builds_the_same_network() -> None:
