@@ -21,7 +21,7 @@ from kwsctl.learning.room_words import Says, away, change_of, others_of, pairs
 from kwsctl.learning.schedule import warmup_cosine
 from kwsctl.seeding import torch_generator
 
-STEPS, BATCH, OWN = 100, 48, 16
+STEPS, BATCH, OWN = 100, 24, 8
 LEARNING_RATE = 2e-3
 
 
