@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any, TypeVar, cast
 
 import torch
 from torch import Tensor
@@ -19,6 +20,7 @@ from kwsctl.seeding import numpy_generator
 
 MADE_AT_MOST = 40
 QUIETER_DB = 25.0  # below the loudest frame: no part of the word
+Made = TypeVar("Made")
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,7 +52,7 @@ class Known:
     negatives: StoredNegatives
     seed: int = 0
     tuned: bool = False
-    made: dict[object, tuple[object, Tensor]] = field(default_factory=dict, repr=False)
+    made: dict[object, tuple[object, Any]] = field(default_factory=dict, repr=False)
 
     @property
     def others(self) -> Tensor:
@@ -74,12 +76,12 @@ class Known:
         draw = numpy_generator(self.seed, "rearranged for the update")
         return rearranged(list(self.replay), spans, self.replay.shape[2], 2 * REARRANGED, draw)
 
-    def once(self, name: object, of: object, make: Callable[[], Tensor]) -> Tensor:
-        """Computes a tensor once as long as what it is made of is the same object."""
+    def once(self, name: object, of: object, make: Callable[[], Made]) -> Made:
+        """Makes something once as long as what it is made of is the same object."""
         found = self.made.get(name)
         if found is None or found[0] is not of:
             found = self.made[name] = (of, make())
-        return found[1]
+        return cast(Made, found[1])
 
     def embedded(self, bundle: Bundle, features: Tensor) -> Tensor:
         """Embeds features [N, F, T]; bundles that differ in the head alone share the answer."""
@@ -93,7 +95,7 @@ class Known:
         if found is None:
             alive = (dict(bundle.weights), features)
             found = self.made[key] = (alive, embed(Bundle.model(bundle), features))
-        return found[1]
+        return cast(Tensor, found[1])
 
 
 @dataclass(frozen=True, eq=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol, cast
@@ -160,7 +161,9 @@ def propose(
         on = known
         learn_room = _room_learner(method) if tune_room and precision == FULL else None
         if learn_room is not None and room is not None and matters(room, known.replay):
-            trunk = part_way(learn_room(known, room), tune_room)
+            # Every way into a room is a part of the same change, which is most of the work.
+            by = ("room", learn_room.__module__, known.current.sha256)
+            trunk = part_way(known.once(by, room, functools.partial(learn_room, known, room)), tune_room)
             on = dataclasses.replace(known, current=known.current.with_delta(trunk), tuned=True)
         delta = _learned(on, gathered, method, precision, quantization or Quantization())
         if trunk is not None:

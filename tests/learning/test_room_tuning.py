@@ -100,6 +100,30 @@ def test_an_adapter_learns_on_top_of_a_loud_room_only() -> None:
     assert not updating.propose(known(), gathered(loud()), "bias", "w8a8g8", tune_room=True).tuned
 
 
+def test_every_way_into_a_room_is_a_part_of_a_change_that_is_learned_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    learned: list[Delta] = []
+
+    def learn(of: Known, room: Tensor) -> Delta:
+        learned.append(room_tuning.learn(of, room))
+        return learned[-1]
+
+    monkeypatch.setattr(updating, "_room_learner", lambda _method: learn)
+    person = dataclasses.replace(known(), made={})
+    for way in (1.0, 0.5):
+        found = updating.propose(person, gathered(loud()), "head", tune_room=way).delta
+        assert found is not None
+        after = person.current.with_delta(found).weights
+        there = person.current.with_delta(part_way(learned[0], way)).weights
+        trunk = [name for name in there if not name.startswith("head.")]
+        assert all(torch.allclose(after[name], there[name], atol=1e-6) for name in trunk)
+    assert len(learned) == 1
+    updating.propose(dataclasses.replace(person, current=tuned()), gathered(loud()), "head", tune_room=1.0)
+    updating.propose(person, gathered(loud().clone()), "head", tune_room=1.0)  # another room
+    assert len(learned) == 3
+
+
 def test_two_changes_that_overlap_become_one() -> None:
     current = known().current
     first = room_tuning.learn(known(), loud())
