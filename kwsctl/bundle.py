@@ -84,6 +84,15 @@ class Bundle:
         """Identity of the bundle: the sha256 of its file."""
         return hashlib.sha256(self.to_bytes()).hexdigest()
 
+    @functools.cached_property
+    def network(self) -> nn.Module:
+        """The network with these weights and nothing else, built once: to be asked, never trained.
+
+        Who changes a network, or keeps a state in one, builds it with `model`. Building one takes as long as
+        hearing a word, and one update asks the same bundle dozens of times.
+        """
+        return Bundle.model(self).requires_grad_(False)
+
     @property
     def n_frames(self) -> int:
         """T, the feature frames that the network sees at once."""

@@ -43,6 +43,18 @@ def test_round_trip_keeps_everything(small: Bundle, tmp_path: Path) -> None:
     assert torch.equal(again.model()(x), small.model()(x))
 
 
+def test_the_network_to_be_asked_is_built_once_and_frozen(small: Bundle) -> None:
+    x = torch.randn(2, 40, small.n_frames)
+    assert small.network is small.network
+    assert torch.equal(small.network(x), small.model()(x))
+    assert not small.network.training
+    assert not any(weight.requires_grad for weight in small.network.parameters())
+    with torch.no_grad():  # what is built to be changed shares nothing with it
+        for weight in small.model().parameters():
+            weight.zero_()
+    assert torch.equal(small.network(x), small.model()(x))
+
+
 def test_equal_content_gives_equal_bytes(small: Bundle) -> None:
     shuffled = dataclasses.replace(small, weights=dict(reversed(list(small.weights.items()))))
     assert shuffled.to_bytes() == small.to_bytes()

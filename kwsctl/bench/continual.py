@@ -199,7 +199,7 @@ def _of_loop(learner: Learner, before: Known, test: Exam) -> dict[str, Any]:
 def _told(known: Known) -> float:
     """Gives the share of stored words of many people that the person's model tells right."""
     words = known.negatives.features(known.current.n_frames)
-    return told_right(embed(Bundle.model(known.current), words), list(known.negatives.labels))
+    return told_right(embed(known.current.network, words), list(known.negatives.labels))
 
 
 def _facts(made: Outcome) -> dict[str, Any]:

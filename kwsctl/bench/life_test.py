@@ -89,7 +89,7 @@ def pooled(bundle: Bundle, power: Tensor, noise: Tensor | None) -> Tensor:
     Returns:
         [W, C] what the head of the streaming form is given.
     """
-    stream: Any = registry.load(MODELS, bundle.arch).stream(Bundle.model(bundle), bundle.n_frames)
+    stream: Any = registry.load(MODELS, bundle.arch).stream(bundle.network, bundle.n_frames)
     state, found = stream.initial_state(), []
     for first, part in _blocks(power):
         if noise is not None:
@@ -108,7 +108,7 @@ def _blocks(power: Tensor) -> Iterator[tuple[int, Tensor]]:
 @torch.inference_mode()
 def scores(bundle: Bundle, keyword: str, frames: Tensor, seconds: float) -> ScoreStream:
     """Scores pooled frames [W, C] with a bundle's head, as one keyword alone."""
-    stream: Any = registry.load(MODELS, bundle.arch).stream(Bundle.model(bundle), bundle.n_frames)
+    stream: Any = registry.load(MODELS, bundle.arch).stream(bundle.network, bundle.n_frames)
     head: nn.Module = stream.head
     logits = torch.cat([head(part) for part in torch.split(frames, 8_192)])
     values = margins(bundle, keyword, logits).double().sigmoid()[:, None].numpy()

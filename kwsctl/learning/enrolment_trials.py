@@ -68,11 +68,10 @@ def tried(name: str, material: Material, options: EnrollOptions) -> Trial:
     delta = adapter.learn(task)
     personal = task.base.with_delta(delta)
     in_head = all(name.startswith("head.") for name in delta.changes)
-    network = personal.model()
 
     def peak(features: Tensor, known: Tensor) -> NDArray[np.float64]:
-        embeddings = known if in_head else embed(network, passing(features))
-        return peaks(personal, network, task.keyword, embeddings)
+        embeddings = known if in_head else embed(personal.network, passing(features))
+        return peaks(personal, task.keyword, embeddings)
 
     stored = list(map(peak, material.held_out, material.held_out_embeddings))
     mixed = peak(material.rearranged, material.rearranged_embeddings)
@@ -101,36 +100,31 @@ def _left_out(adapter: Adapter, task: Enrolment, parts: int) -> NDArray[np.float
     return found
 
 
-def peaks(bundle: Bundle, network: nn.Module, keyword: str, embeddings: Tensor) -> NDArray[np.float64]:
+def peaks(bundle: Bundle, keyword: str, embeddings: Tensor) -> NDArray[np.float64]:
     """Gives the highest margin of each word on its way through the window.
 
     Args:
         bundle: the person's.
-        network: the bundle's, whose head is asked.
         keyword: one of its labels.
         embeddings: [P N, E] of `passing` words.
 
     Returns:
         [N] margins.
     """
-    found = margins(bundle, keyword, cast(nn.Linear, network.head)(embeddings).detach())
+    found = margins(bundle, keyword, cast(nn.Linear, bundle.network.head)(embeddings))
     return found.view(len(PLACES), -1).amax(0).double().numpy()
 
 
-def margins_of(
-    bundle: Bundle, keyword: str, features: Tensor, network: nn.Module | None = None
-) -> NDArray[np.float64]:
+def margins_of(bundle: Bundle, keyword: str, features: Tensor) -> NDArray[np.float64]:
     """Gives the [N] margins of a keyword for features [N, F, T], see `adapters._enrolment.margins`.
 
     Args:
         bundle: the person's.
         keyword: one of its labels.
         features: of words.
-        network: the bundle's, where it was built before: for few words that takes longer than hearing them.
 
     Returns:
         The margins.
     """
-    network = network or bundle.model()
-    logits = cast(nn.Linear, network.head)(embed(network, features)).detach()
+    logits = cast(nn.Linear, bundle.network.head)(embed(bundle.network, features))
     return margins(bundle, keyword, logits).double().numpy()

@@ -70,9 +70,8 @@ def figures(
     Returns:
         Its figures.
     """
-    network = Bundle.model(bundle)
-    others = peaks(bundle, network, keyword, embedded(bundle, canary.passing))
-    logits = cast(nn.Linear, network.head)(embedded(bundle, canary.calls)).detach()
+    others = peaks(bundle, keyword, embedded(bundle, canary.passing))
+    logits = cast(nn.Linear, bundle.network.head)(embedded(bundle, canary.calls))
     own = margins(bundle, keyword, logits).double().numpy()
     fair = threshold_for(others, canary.budget)
     strict = threshold_for(others, canary.budget / rarer)

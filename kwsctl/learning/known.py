@@ -94,7 +94,7 @@ class Known:
         found = self.made.get(key)
         if found is None:
             alive = (dict(bundle.weights), features)
-            found = self.made[key] = (alive, embed(Bundle.model(bundle), features))
+            found = self.made[key] = (alive, embed(bundle.network, features))
         return cast(Tensor, found[1])
 
 

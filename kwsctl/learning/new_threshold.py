@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from typing import cast
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from kwsctl.bundle import Bundle
 from kwsctl.features.augmentation import augment, middle
-from kwsctl.learning.adapters._enrolment import MILD, embed, margins
+from kwsctl.learning.adapters._enrolment import MILD
 from kwsctl.learning.budget import limit_of_rearranged, share_above, threshold_for
 from kwsctl.learning.canary import RARER
 from kwsctl.learning.crowd import ENOUGH
 from kwsctl.learning.enrolment_material import passing, voice_of
-from kwsctl.learning.enrolment_trials import peaks
+from kwsctl.learning.enrolment_trials import margins_of, peaks
 from kwsctl.learning.known import Gathered, Known
 from kwsctl.learning.surroundings import in_room, matters
 from kwsctl.learning.voice_fusion import fused
@@ -140,18 +138,15 @@ def _limit(known: Known, bundle: Bundle, features: Tensor, budget: float) -> flo
 
 def _peaks(known: Known, bundle: Bundle, features: Tensor) -> NDArray[np.float64]:
     """Gives the highest margin of each word on its way through the window, with the voice if that counts."""
-    network = Bundle.model(bundle)
-    found = peaks(bundle, network, known.keyword, known.embedded(bundle, features))
+    found = peaks(bundle, known.keyword, known.embedded(bundle, features))
     if known.only and known.voice is not None:
         centred = features[2 * len(found) : 3 * len(found)]
-        found = fused(found, (voice_of(network, centred) @ known.voice).double().numpy())
+        found = fused(found, (voice_of(bundle.network, centred) @ known.voice).double().numpy())
     return found
 
 
 def _margins(known: Known, bundle: Bundle, features: Tensor) -> NDArray[np.float64]:
-    network = Bundle.model(bundle)
-    logits = cast(nn.Linear, network.head)(embed(network, features)).detach()
-    found = margins(bundle, known.keyword, logits).double().numpy()
+    found = margins_of(bundle, known.keyword, features)
     if known.only and known.voice is not None:
-        found = fused(found, (voice_of(network, features) @ known.voice).double().numpy())
-    return cast("NDArray[np.float64]", found)
+        found = fused(found, (voice_of(bundle.network, features) @ known.voice).double().numpy())
+    return found

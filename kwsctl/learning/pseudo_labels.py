@@ -8,7 +8,6 @@ learned here never changes; the windows around and mild variations of the segmen
 from __future__ import annotations
 
 import dataclasses
-import functools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import cast
@@ -103,15 +102,6 @@ class Verifier:
         self.enrolled, self.votes, self.seed = enrolled, votes or Votes(), seed
         self.verify = verify
 
-    @functools.cached_property
-    def network(self) -> nn.Module:
-        """The bundle's own network."""
-        return Bundle.model(self.bundle)
-
-    @functools.cached_property
-    def _enrolled_network(self) -> nn.Module:
-        return cast("tuple[Bundle, float]", self.enrolled)[0].model()
-
     def judge(self, segment: Segment) -> Labelled:
         """Lets the votes decide; the cheap ones first.
 
@@ -188,7 +178,7 @@ class Verifier:
             The label by the model as it is now.
         """
         features = middle(segment.power[None], self.bundle.n_frames)
-        margin = float(margins_of(self.bundle, self.keyword, features, self.network)[0])
+        margin = float(margins_of(self.bundle, self.keyword, features)[0])
         around = tuple(value + margin - segment.margin for value in segment.around)
         now = dataclasses.replace(segment, margin=margin, around=around)
         return dataclasses.replace(self.judge(now), again=True)
@@ -209,7 +199,7 @@ class Verifier:
 
     def _cosine(self, segment: Segment) -> float:
         features = middle(segment.power[None], self.bundle.n_frames)
-        return round(float(voice_of(self.network, features)[0] @ cast(Tensor, self.voice)), 3)
+        return round(float(voice_of(self.bundle.network, features)[0] @ cast(Tensor, self.voice)), 3)
 
     def _hear_voice(self, segment: Segment, above: float, said: dict[str, float]) -> None:
         if self.voice is None or "voice" in said:
@@ -241,7 +231,7 @@ class Verifier:
             return said["enrolled"]
         bundle, threshold = cast("tuple[Bundle, float]", self.enrolled)
         features = middle(segment.power[None], bundle.n_frames)
-        margin = float(margins_of(bundle, self.keyword, features, self._enrolled_network)[0])
+        margin = float(margins_of(bundle, self.keyword, features)[0])
         said["enrolled"] = round(margin - threshold, 3)
         return said["enrolled"]
 
@@ -250,8 +240,8 @@ class Verifier:
         power = segment.power[None].repeat(VARIATIONS, 1, 1)
         draw = torch_generator(self.seed, "variations", segment.digest)
         varied = augment(power, None, self.bundle.n_frames, MILD, draw)
-        with torch.no_grad():
-            logits = cast(nn.Linear, self.network.head)(embed(self.network, varied))
+        network = self.bundle.network
+        logits = cast(nn.Linear, network.head)(embed(network, varied))
         found = margins(self.bundle, self.keyword, logits) - self.threshold
         return round(float((found >= self.votes.high).float().mean()), 3)
 
@@ -276,7 +266,7 @@ def trusted(
     """
     if len(power) < 2:
         return list(range(len(power)))
-    network = Bundle.model(bundle)
+    network = bundle.network
     sure = fn.normalize(embed(network, middle(anchors, bundle.n_frames)), dim=1)
     found = fn.normalize(embed(network, middle(power, bundle.n_frames)), dim=1)
     likeness = torch.empty(len(found))

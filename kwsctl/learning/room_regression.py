@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as fn
 
-from kwsctl.bundle import Bundle, Delta
+from kwsctl.bundle import Delta
 from kwsctl.features.logmel import compress
 from kwsctl.learning.known import Known
 from kwsctl.learning.room_words import Says, away, change_of, others_of, pairs
@@ -42,10 +42,7 @@ def learn(known: Known, room: Tensor) -> Delta:
     Returns:
         The change of the trunk, in thin matrices.
     """
-    student, teacher = (
-        _slow(copy.deepcopy(Bundle.model(bundle)).requires_grad_(False).eval())
-        for bundle in (known.current, known.base)
-    )
+    student, teacher = (_slow(copy.deepcopy(bundle.network)) for bundle in (known.current, known.base))
     with torch.inference_mode():
         draw = torch_generator(known.seed, "room regression")
         rows = torch.arange(len(others_of(known)))

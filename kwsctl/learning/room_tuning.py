@@ -13,7 +13,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from kwsctl.bundle import Bundle, Delta
+from kwsctl.bundle import Delta
 from kwsctl.features.logmel import compress
 from kwsctl.learning.known import Known
 from kwsctl.learning.loop import Batch, Judged, fit
@@ -36,7 +36,7 @@ def learn(known: Known, room: Tensor) -> Delta:
     Returns:
         The change of the trunk, in thin matrices.
     """
-    network = copy.deepcopy(Bundle.model(known.current)).requires_grad_(False)
+    network = copy.deepcopy(known.current.network)
     free = [part for name, part in network.named_parameters() if not name.startswith("head.")]
     for part in free:
         part.requires_grad_(True)
@@ -54,7 +54,7 @@ def learn(known: Known, room: Tensor) -> Delta:
 
 def _batches(known: Known, room: Tensor) -> Iterator[Batch]:
     """Gives words in the room, and what the global model says of them in quiet."""
-    teacher = Says(Bundle.model(known.base)).eval()
+    teacher = Says(known.base.network).eval()
     draw = torch_generator(known.seed, "room tuning")
     n_others = len(others_of(known))
     for _ in range(STEPS // STEPS_AT_ONCE):

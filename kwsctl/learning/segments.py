@@ -115,7 +115,7 @@ class Segmenter:
         engine, shifts = self._ear.engine, range(0, 2 * reach + 1, STEP)
         n_frames = engine.n_frames
         windows = [power[:, MARGIN + shift : MARGIN + shift + n_frames] for shift in shifts]
-        scored = margins_of(engine.bundle, self._keyword, compress(torch.stack(windows)), engine.network)
+        scored = margins_of(engine.bundle, self._keyword, compress(torch.stack(windows)))
         best = shifts[int(np.argmax(scored))]
         time_s = self._ear.end_s(window) + (best - reach) * engine.features.hop_ms / 1000
         kept = power[:, best : best + n_frames + 2 * MARGIN].clone()

@@ -126,7 +126,7 @@ def material_of(known: Known, gathered: Gathered, *, teach: bool) -> Material:
     power = torch.cat([*calls, gathered.positives[kept]])
     task = Enrolment(known.current, known.keyword, power, torch.cat([stored, heard]), known.seed)
     if len(heard):
-        taught.append(embed(Bundle.model(says), heard))
+        taught.append(embed(says.network, heard))
     return Material(task.knowing(torch.cat(taught)), known, middle(gathered.unlabelled, n_frames))
 
 

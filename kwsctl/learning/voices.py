@@ -6,7 +6,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from kwsctl.bundle import Bundle
 from kwsctl.features.augmentation import middle
 from kwsctl.learning.adapters._enrolment import direction
 from kwsctl.learning.enrolment_material import voice_of
@@ -30,7 +29,7 @@ def voices(known: Known, room: Tensor | None) -> tuple[Tensor | None, float, flo
         Direction [S], the mean cosine of the clips to it, each left out in turn, and the cosine that one in
         twenty strangers reaches; None, 1 and 0 where the model tells no voices apart.
     """
-    network = Bundle.model(known.current)
+    network = known.current.network
     if known.voice is None or not hasattr(network, "both"):
         return None, 1.0, 0.0
     clips, others = known.replay, known.others[::2]

@@ -108,7 +108,7 @@ def test_rearranged_clips_raise_a_threshold_that_other_words_would_set_too_low()
     found = tried("prototype", material, OPTIONS)
     personal = base.with_delta(found.delta)
     stored, mixed = (
-        peaks(personal, personal.model(), WORD, embeddings)
+        peaks(personal, WORD, embeddings)
         for embeddings in (material.held_out_embeddings[0], material.rearranged_embeddings)
     )
     assert threshold_for(stored, OPTIONS.budget) < found.threshold
@@ -219,7 +219,7 @@ def test_pieces_of_a_known_keyword_are_not_learned_from_and_more_of_them_may_pas
         assert len(given.rearranged)  # they judge both: of a known one, many more may pass
         found = tried("prototype", given, OPTIONS)
         personal = base.with_delta(found.delta)
-        mixed = peaks(personal, personal.model(), word, given.rearranged_embeddings)
+        mixed = peaks(personal, word, given.rearranged_embeddings)
         limit = threshold_for(mixed, 0.14) if is_new else -np.inf  # 50 times two per cent is all of them
         assert found.threshold == max(threshold_for(found.negatives, 0.02), limit)
         if not is_new:

@@ -117,6 +117,7 @@ def test_the_voice_is_added_to_the_rows_of_only_keywords_alone() -> None:
     found = with_keyword(with_keyword(None, FIRST), SECOND, policy="only")
     personal = personal_bundle(found, encoder())
     assert personal.only == (SECOND,)
+    assert isinstance(personal.model(), WithVoice) and not isinstance(personal.network, WithVoice)
     plain = profiles.apply(found, encoder())
     after, before = logits(personal), logits(plain)
     assert torch.equal(after[:, 0], before[:, 0])

@@ -60,10 +60,10 @@ class Enrolment:
         labels = self.base.labels
         return len(labels) if self.is_new else labels.index(self.keyword)
 
-    @functools.cached_property
+    @property
     def network(self) -> nn.Module:
         """The base's network, not to be changed."""
-        return self.base.model().requires_grad_(False)
+        return self.base.network
 
     @property
     def head(self) -> nn.Linear:
@@ -93,9 +93,7 @@ class Enrolment:
 
     def _with(self, **changes: Any) -> Enrolment:
         """Changes some fields; what depends neither on clips nor on precision is not computed again."""
-        other = dataclasses.replace(self, **changes).knowing(self.negative_embeddings)
-        other.__dict__["network"] = self.network
-        return other
+        return dataclasses.replace(self, **changes).knowing(self.negative_embeddings)
 
     def knowing(self, embeddings: Tensor) -> Enrolment:
         """Gives the same where the embeddings of the negatives, [N, E], are known and not computed."""
