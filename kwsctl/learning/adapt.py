@@ -69,7 +69,8 @@ class Learner:
         options: how.
         on_label: told every segment.
         on_update: told every update, taken or not.
-        block_frames: feature frames that are heard at a time.
+        block_frames: feature frames that are heard at a time. Gate and room follow blocks: ones of twice the
+            length cost half, and told fewer calls in quiet rooms.
         verify: vote of a verification model, see `Verifier`.
     """
 
