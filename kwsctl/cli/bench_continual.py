@@ -12,7 +12,7 @@ def continual_command(
     model: Encoder = None,
     config: parameters.Config = None,
     assignments: parameters.Assignments = None,
-    seed: parameters.Seed = 0,
+    seed: parameters.SeedOfOptions = None,
     home: parameters.Home = None,
     json: parameters.Json = False,
 ) -> None:

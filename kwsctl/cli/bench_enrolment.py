@@ -17,7 +17,7 @@ def few_shot_command(
     plot: Annotated[Path | None, typer.Option(help="Draw the chart to this PNG or SVG.")] = None,
     config: parameters.Config = None,
     assignments: parameters.Assignments = None,
-    seed: parameters.Seed = 0,
+    seed: parameters.SeedOfOptions = None,
     home: parameters.Home = None,
     json: parameters.Json = False,
 ) -> None:
@@ -90,7 +90,7 @@ def promises_command(
     snr_db: Noise = None,
     config: parameters.Config = None,
     assignments: parameters.Assignments = None,
-    seed: parameters.Seed = 0,
+    seed: parameters.SeedOfOptions = None,
     home: parameters.Home = None,
     json: parameters.Json = False,
 ) -> None:
@@ -104,7 +104,7 @@ def promises_command(
     from kwsctl.report.bench_tables import promises_table
 
     options = resolve(EnrollOptions, file=config, assignments=assignments or (), flags={"seed": seed})
-    people, negatives = people_and_negatives(data, model, home_folder(home), snr_db=snr_db, seed=seed)
+    people, negatives = people_and_negatives(data, model, home_folder(home), snr_db=snr_db, seed=options.seed)
     words = sorted(set(people.words))[:: max(1, every)]
     with console.progress_bar("Enrolling") as progress:
         found = promises(people, negatives, words=words, shots=shots, options=options, progress=progress)

@@ -25,7 +25,7 @@ def export_command(
     shots: Annotated[int, typer.Option(help="Clips to enrol.")] = 3,
     config: parameters.Config = None,
     assignments: parameters.Assignments = None,
-    seed: parameters.Seed = 0,
+    seed: parameters.SeedOfOptions = None,
     home: parameters.Home = None,
     json: parameters.Json = False,
 ) -> None:
@@ -52,7 +52,7 @@ def export_command(
         words = sorted(set(people.words))[::every]
         with console.progress_bar("Enrolling") as progress:
             enrolment = quantized_enrolment(
-                people, negatives, words=words, shots=shots, precisions=options.precisions, seed=seed,
+                people, negatives, words=words, shots=shots, precisions=options.precisions, seed=options.seed,
                 progress=progress,
             )  # fmt: skip
     skipped = f"the HTP: {htp.missing()}. {htp.how_to_get()}" if htp.missing() else ""

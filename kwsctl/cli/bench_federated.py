@@ -17,7 +17,7 @@ def federated_command(
     table: Annotated[list[str] | None, typer.Option(help="Only these tables; repeatable.")] = None,
     config: parameters.Config = None,
     assignments: parameters.Assignments = None,
-    seed: parameters.Seed = 0,
+    seed: parameters.SeedOfOptions = None,
     home: parameters.Home = None,
     json: parameters.Json = False,
 ) -> None:

@@ -18,7 +18,7 @@ def invertible_command(
     plot: Annotated[Path | None, typer.Option(help="Draw memory by depth to this PNG or SVG.")] = None,
     config: parameters.Config = None,
     assignments: parameters.Assignments = None,
-    seed: parameters.Seed = 0,
+    seed: parameters.SeedOfOptions = None,
     home: parameters.Home = None,
     json: parameters.Json = False,
 ) -> None:
@@ -49,7 +49,7 @@ def quantized_training_command(
     data: Data,
     config: parameters.Config = None,
     assignments: parameters.Assignments = None,
-    seed: parameters.Seed = 0,
+    seed: parameters.SeedOfOptions = None,
     home: parameters.Home = None,
     json: parameters.Json = False,
 ) -> None:

@@ -40,7 +40,7 @@ def prepare_command(
     ] = None,
     config: parameters.Config = None,
     assignments: parameters.Assignments = None,
-    seed: parameters.Seed = 0,
+    seed: parameters.SeedOfOptions = None,
     home: parameters.Home = None,
     json: parameters.Json = False,
 ) -> None:

@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
 Seed = Annotated[int, typer.Option(help="Seed of everything random.")]
+SeedOfOptions = Annotated[
+    int | None, typer.Option("--seed", help="Seed of everything random.", show_default="0")
+]
+"""For commands whose options have a `seed`: left out, it is what `--set` or the file says."""
 Home = Annotated[
     Path | None, typer.Option(help="Folder of models, users and prepared data.", show_default="$KWSCTL_HOME")
 ]

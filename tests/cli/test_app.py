@@ -33,6 +33,36 @@ def test_an_error_is_one_line_with_the_value_and_the_remedy(capsys: pytest.Captu
     assert "Traceback" not in err
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        "adapt --user ana --stream FILE",
+        "bench continual --data FILE",
+        "bench export --data FILE",
+        "bench federated --data FILE",
+        "bench few-shot --data FILE",
+        "bench invertible --data FILE",
+        "bench promises --data FILE",
+        "bench quantized-training --data FILE",
+        "data prepare synthetic",
+        "enroll FILE --user ana --keyword word",
+        "export --target onnx --out FILE",
+        "listen --input FILE",
+    ],
+)
+def test_a_seed_that_is_set_among_the_options_is_heeded(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, command: str
+) -> None:
+    (tmp_path / "file").touch()
+    asked = [str(tmp_path / "file") if part == "FILE" else part for part in command.split()]
+    code, _, err = run(capsys, *asked, "--set", "seed='one'", "--home", str(tmp_path))
+    assert code == 2
+    assert err.strip() == "error: Option seed = 'one' has the wrong type. Expected int."
+    # A flag goes before: what is wrong then is the next option only.
+    asked += ["--set", "seed='one'", "--set", "nothing=1", "--seed", "1", "--home", str(tmp_path)]
+    assert run(capsys, *asked)[2].startswith("error: Unknown option 'nothing'.")
+
+
 def test_debug_shows_the_traceback() -> None:
     arguments = [sys.executable, "-m", "kwsctl", "--debug", "train", "--set", "epoch=3"]
     done = subprocess.run(arguments, capture_output=True, text=True)
