@@ -61,7 +61,7 @@ def threshold_of(
             out = float(heard.mean() + OUTSTANDING * heard.std())
             wanted.append(min(out, limit + AT_MOST_TOWARDS_CALLS * (usual - limit)))
     else:
-        wanted = [_limit(known, bundle, stored, _allowed(known, stored, room, rarer))]
+        wanted = [_rare_enough(known, bundle, stored, gathered, rarer)]
         mixed = held_out(known, "rearranged", known.mixed[1::2], None, bundle.n_frames)
         found = _peaks(known, bundle, mixed)
         wanted.append(limit_of_rearranged(found, known.budget, is_known=known.is_trained))
@@ -70,6 +70,26 @@ def threshold_of(
         found = _margins(known, bundle, middle(told, bundle.n_frames))
         wanted.append(threshold_for(found, known.budget))
     return max(wanted)
+
+
+def _rare_enough(known: Known, bundle: Bundle, stored: Tensor, gathered: Gathered, rarer: float) -> float:
+    """Gives the margin that as few stored negatives reach as may, or one that is as far from them as now.
+
+    How far out one word in thousands is, few hundred cannot tell. What is guessed of that brings a threshold
+    no nearer to the calls than it is: as far from the margin at which the budget is kept to the usual clip.
+    Pseudo-positives are left out there, for a row that was fitted to some lifts others like them.
+    """
+    limit = _limit(known, bundle, stored, _allowed(known, stored, gathered.room, rarer))
+    calls = _clips(known, gathered.room)
+
+    def reach(of: Bundle) -> tuple[float, float]:
+        kept = _limit(known, of, stored, known.budget)
+        return kept, float(np.median(_margins(known, of, calls))) - kept
+
+    (now, way), (kept, new_way) = reach(known.current), reach(bundle)
+    if known.threshold < now or way <= 0:
+        return limit
+    return max(kept, min(limit, kept + (known.threshold - now) / way * new_way))
 
 
 def _allowed(known: Known, stored: Tensor, room: Tensor | None, rarer: float) -> float:
@@ -95,18 +115,22 @@ def calls_of(known: Known, gathered: Gathered) -> Tensor:
     Returns:
         [P, F, T]: enrolled clips mildly varied, as they are and in the room, and held-back pseudo-positives.
     """
-    n_frames, room = known.current.n_frames, gathered.room
+    calls = _clips(known, gathered.room)
+    held = gathered.positives[HELD_BACK - 1 :: HELD_BACK]
+    return torch.cat([calls, middle(held, known.current.n_frames)]) if len(held) else calls
+
+
+def _clips(known: Known, room: Tensor | None) -> Tensor:
+    """Gives the enrolled clips mildly varied, as they are and in the room."""
 
     def varied() -> Tensor:
         draw = torch_generator(known.seed, "canary")
         replay = known.replay
         if room is not None:
             replay = torch.cat([replay, in_room(replay.repeat(3, 1, 1), room, draw)])
-        return augment(replay, None, n_frames, MILD, draw)
+        return augment(replay, None, known.current.n_frames, MILD, draw)
 
-    calls = known.once("canary calls", room, varied)
-    held = gathered.positives[HELD_BACK - 1 :: HELD_BACK]
-    return torch.cat([calls, middle(held, n_frames)]) if len(held) else calls
+    return known.once("canary calls", room, varied)
 
 
 def held_out(known: Known, name: str, power: Tensor, room: Tensor | None, n_frames: int) -> Tensor:

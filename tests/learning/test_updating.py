@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from kwsctl import registry
-from kwsctl.bundle import Delta
+from kwsctl.bundle import Bundle, Delta
 from kwsctl.errors import ExtensionError, InputError
 from kwsctl.features.augmentation import middle
 from kwsctl.learning import guard, new_threshold, updating
@@ -171,6 +171,32 @@ def test_a_new_threshold_spends_no_more_of_the_budget_than_the_one_in_use(
     generous, usual, strict = chosen(-30.0), chosen(known().threshold), chosen(30.0)
     assert generous <= usual <= strict
     assert generous < strict < 30.0  # the budget bounds the one, what is rare anyway the other
+
+
+def test_what_is_guessed_of_rare_words_brings_a_threshold_no_nearer_to_the_calls_than_it_is(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Where margins are twice as wide and moved, the threshold lies at the same place between them."""
+    nothing = gathered().negatives[:0]
+    heard = dataclasses.replace(gathered(), negatives=nothing, unlabelled=nothing, room=None)
+    monkeypatch.setattr(new_threshold, "limit_of_rearranged", lambda *_, **__: -np.inf)
+    current = known().current
+    row = current.labels.index(WORDS[0])
+    weights = {name: weight.clone() for name, weight in current.weights.items()}
+    weights["head.weight"][row] *= 2
+    weights["head.bias"][row] = 2 * weights["head.bias"][row] + 3
+    wider = dataclasses.replace(current, weights=weights)
+
+    def chosen(threshold: float, bundle: Bundle, *, rarer: float) -> float:
+        person = dataclasses.replace(known(), threshold=threshold, made={})
+        return threshold_of(person, bundle, heard, rarer=rarer)
+
+    kept, rare = (chosen(9.0, current, rarer=rarer) for rarer in (1.0, 1000.0))
+    now = 0.7 * kept + 0.3 * rare
+    assert kept < now < rare
+    assert chosen(now, current, rarer=1000.0) == pytest.approx(now, abs=1e-4)
+    assert chosen(now, wider, rarer=1000.0) == pytest.approx(2 * now + 3, abs=1e-3)
+    assert chosen(kept - 1, wider, rarer=1000.0) == pytest.approx(2 * kept + 3, abs=1e-3)
 
 
 def test_a_trunk_that_learned_a_room_lets_calls_say_how_far_up_the_threshold_is() -> None:
