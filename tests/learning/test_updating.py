@@ -176,27 +176,38 @@ def test_a_new_threshold_spends_no_more_of_the_budget_than_the_one_in_use(
 def test_what_is_guessed_of_rare_words_brings_a_threshold_no_nearer_to_the_calls_than_it_is(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Where margins are twice as wide and moved, the threshold lies at the same place between them."""
+    """A row whose margins are twice as wide, and for which a rare word is guessed far out."""
     nothing = gathered().negatives[:0]
-    heard = dataclasses.replace(gathered(), negatives=nothing, unlabelled=nothing, room=None)
-    monkeypatch.setattr(new_threshold, "limit_of_rearranged", lambda *_, **__: -np.inf)
+    taken = gathered().negatives.repeat(3, 1, 1)  # they have no say here
+    heard = Gathered(positives=taken, negatives=nothing, unlabelled=nothing, room=None)
     current = known().current
     row = current.labels.index(WORDS[0])
     weights = {name: weight.clone() for name, weight in current.weights.items()}
     weights["head.weight"][row] *= 2
-    weights["head.bias"][row] = 2 * weights["head.bias"][row] + 3
+    weights["head.bias"][row] *= 2
     wider = dataclasses.replace(current, weights=weights)
+    enrolled = calls_of(known(), dataclasses.replace(heard, positives=nothing))
+    usual, usual_wider = (float(np.median(_margins(known(), b, enrolled))) for b in (current, wider))
+    monkeypatch.setattr(new_threshold, "limit_of_rearranged", lambda *_, **__: -np.inf)
 
-    def chosen(threshold: float, bundle: Bundle, *, rarer: float) -> float:
-        person = dataclasses.replace(known(), threshold=threshold, made={})
-        return threshold_of(person, bundle, heard, rarer=rarer)
+    monkeypatch.setattr(new_threshold, "_allowed", lambda *_: known().budget / 100)
 
-    kept, rare = (chosen(9.0, current, rarer=rarer) for rarer in (1.0, 1000.0))
-    now = 0.7 * kept + 0.3 * rare
-    assert kept < now < rare
-    assert chosen(now, current, rarer=1000.0) == pytest.approx(now, abs=1e-4)
-    assert chosen(now, wider, rarer=1000.0) == pytest.approx(2 * now + 3, abs=1e-3)
-    assert chosen(kept - 1, wider, rarer=1000.0) == pytest.approx(2 * kept + 3, abs=1e-3)
+    def chosen(threshold: float, rare: float) -> float:
+        def limit(person: Known, bundle: Bundle, _: torch.Tensor, budget: float) -> float:
+            if bundle is person.current:
+                return usual - 2.0
+            return usual_wider - 6.0 if budget == person.budget else rare
+
+        monkeypatch.setattr(new_threshold, "_limit", limit)
+        return threshold_of(dataclasses.replace(known(), threshold=threshold, made={}), wider, heard)
+
+    far = usual_wider + 20.0
+    assert chosen(usual - 1.0, far) == pytest.approx(usual_wider - 3.0)  # half of the way, as it was
+    assert chosen(usual - 1.0, usual_wider - 5.0) == pytest.approx(usual_wider - 5.0)
+    assert chosen(usual - 1.0, usual_wider - 9.0) == pytest.approx(usual_wider - 6.0)  # within the budget
+    assert chosen(usual - 2.5, far) == pytest.approx(
+        far
+    )  # of a threshold that leaves too much, nothing is kept
 
 
 def test_a_trunk_that_learned_a_room_lets_calls_say_how_far_up_the_threshold_is() -> None:
