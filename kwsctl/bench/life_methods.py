@@ -93,11 +93,11 @@ def outcome(method: str, known: Known, gathered: Gathered, truth: Gathered) -> O
 
 def _proposal(known: Known, given: Gathered, gathered: Gathered, name: str, way: float) -> Proposal:
     if name == "none":
-        return Proposal(None, known.threshold)
+        return Proposal(name, None, known.threshold)
     if name not in BENCH_ONLY:
         return updating.propose(known, given, name, tune_room=way)
     delta = tent(known, gathered) if name == "tent" else naive(known, given)
-    return Proposal(delta, threshold_of(known, known.current.with_delta(delta), given))
+    return Proposal(name, delta, threshold_of(known, known.current.with_delta(delta), given))
 
 
 def tent(known: Known, gathered: Gathered) -> Delta:

@@ -131,14 +131,6 @@ class Learner:
         """Whether something was not judged yet, or there are calls that no update was tried with."""
         return self._fresh > 0 or self.waiting_s > 0
 
-    @property
-    def method(self) -> str:
-        """How the next update is made."""
-        if self._options.method != AUTO:
-            return self._options.method
-        is_known = len(self.known.replay) >= ENOUGH_CLIPS
-        return "threshold" if is_known and not (self.known.tuned or self._room_is_loud()) else "head"
-
     def skip(self, digests: Iterable[str]) -> None:
         """Names segments that were learned from before, and are not to be again."""
         self._digests.update(digests)
@@ -210,7 +202,7 @@ class Learner:
         proposal = updating.propose(
             self.known,
             gathered,
-            self.method,
+            self.method_for(gathered),
             options.precision,
             options.quantization,
             tune_room=tune_room,
@@ -232,6 +224,23 @@ class Learner:
         if not decided.reason:
             self._reconsider()
         return decided
+
+    def method_for(self, gathered: Gathered) -> str:
+        """Gives how an update is made.
+
+        Args:
+            gathered: what it is made from.
+
+        Returns:
+            An adapter of enrolment, a file in `learning/forward/`, or `threshold`.
+        """
+        if self._options.method != AUTO:
+            return self._options.method
+        if self.known.tuned or self._room_is_loud():
+            return "head"
+        # In quiet, a row without a call of the stream would learn once more from the clips it was made of.
+        learned_enough = len(self.known.replay) >= ENOUGH_CLIPS or not len(gathered.positives)
+        return "threshold" if learned_enough else "head"
 
     def _judge(self) -> Verifier:
         known, room = self.known, self.room.recorded() if self._options.use_room else None

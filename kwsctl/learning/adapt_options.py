@@ -19,8 +19,8 @@ class AdaptOptions:
 
     Attributes:
         method: adapter of enrolment, file in `learning/forward/`, or `threshold`. `auto` is `head` in a loud
-            room and where one or two clips were enrolled; `threshold` elsewhere, where a row has no more to
-            gain but single people's calls to lose.
+            room, and in quiet where one or two clips were enrolled and the stream gave calls; `threshold`
+            elsewhere, where a row has no more to gain but single people's calls to lose.
         every: new positives from which an update is tried.
         most: positives that are kept.
         use_room: let enrolled clips sound in the room of the stream.

@@ -48,8 +48,6 @@ def threshold_for(margins: Floats, far: float) -> float:
 def limit_of_rearranged(margins: Floats, budget: float, *, is_known: bool) -> float:
     """Finds the margin that rearranged clips of the person ask for.
 
-    They are more like the keyword than most of what the person says, so more of them may pass.
-
     Args:
         margins: [R] of rearranged clips.
         budget: share of other words that may be taken for the keyword.
@@ -58,8 +56,23 @@ def limit_of_rearranged(margins: Floats, budget: float, *, is_known: bool) -> fl
     Returns:
         The margin; minus infinity where all of them may pass.
     """
-    allowed = (KNOWN_EASE if is_known else EASE) * budget
+    allowed = share_of_rearranged(budget, is_known=is_known)
     return threshold_for(margins, allowed) if allowed < 1 else -np.inf
+
+
+def share_of_rearranged(budget: float, *, is_known: bool) -> float:
+    """Gives the share of rearranged clips of the person that may be taken for the keyword.
+
+    They are more like the keyword than most of what the person says, so more of them may pass.
+
+    Args:
+        budget: share of other words that may.
+        is_known: whether the network was trained to hear the keyword, not taught by a few clips.
+
+    Returns:
+        The share; 1 where all of them may.
+    """
+    return min(1.0, (KNOWN_EASE if is_known else EASE) * budget)
 
 
 def share_above(margins: Floats, threshold: float) -> float:

@@ -10,7 +10,7 @@ from torch import Tensor
 from kwsctl.bundle import Bundle
 from kwsctl.features.augmentation import augment, middle
 from kwsctl.learning.adapters._enrolment import MILD
-from kwsctl.learning.budget import limit_of_rearranged, share_above, threshold_for
+from kwsctl.learning.budget import share_above, share_of_rearranged, threshold_for
 from kwsctl.learning.canary import RARER
 from kwsctl.learning.crowd import ENOUGH
 from kwsctl.learning.enrolment_material import passing, voice_of
@@ -27,6 +27,8 @@ OUTSTANDING = 1.4
 """Standard deviations above the mean of what a loud room's stream held, which a threshold there is, too."""
 AT_MOST_TOWARDS_CALLS = 0.775
 """A stream may hold many calls: then its mean is no place to count from."""
+FEWER_REARRANGED = 0.5
+"""Share of what may pass of rearranged clips that an update never asks to be fewer."""
 HELD_BACK = 3  # every third segment of the stream is for thresholds and the canary, and not fitted to
 
 
@@ -36,9 +38,10 @@ def threshold_of(
     """Chooses the margin that keeps to the budget on all that no row is fitted to.
 
     That is the highest of three: for stored negatives as they are and in the room, for rearranged clips, and
-    for what the stream held that is no call. Where the trunk has learned a room, neither the tail of the few
-    stored negatives nor rearranged clips tell how far out other words lie there: the threshold is then a way
-    from the stored negatives' limit to the calls, and stands out of all that the stream held.
+    for what the stream held that is no call; of the first two as many may pass as do now, within bounds.
+    Where the trunk has learned a room, neither the tail of the few stored negatives nor rearranged clips tell
+    how far out other words lie there: the threshold is then a way from the stored negatives' limit to the
+    calls, and stands out of all that the stream held.
 
     Args:
         known: the person.
@@ -61,10 +64,7 @@ def threshold_of(
             out = float(heard.mean() + OUTSTANDING * heard.std())
             wanted.append(min(out, limit + AT_MOST_TOWARDS_CALLS * (usual - limit)))
     else:
-        wanted = [_rare_enough(known, bundle, stored, gathered, rarer)]
-        mixed = held_out(known, "rearranged", known.mixed[1::2], None, bundle.n_frames)
-        found = _peaks(known, bundle, mixed)
-        wanted.append(limit_of_rearranged(found, known.budget, is_known=known.is_trained))
+        wanted = [_rare_enough(known, bundle, stored, gathered, rarer), _limit_of_rearranged(known, bundle)]
     told = gathered.negatives[HELD_BACK - 1 :: HELD_BACK]
     if len(told) >= ENOUGH_HEARD:
         found = _margins(known, bundle, middle(told, bundle.n_frames))
@@ -90,6 +90,20 @@ def _rare_enough(known: Known, bundle: Bundle, stored: Tensor, gathered: Gathere
     if known.threshold < now or way <= 0:
         return limit
     return max(kept, min(limit, kept + (known.threshold - now) / way * new_way))
+
+
+def _limit_of_rearranged(known: Known, bundle: Bundle) -> float:
+    """Gives the margin that as many rearranged clips reach as reach the threshold now, or half that may.
+
+    How a few clips are cut into pieces is drawn, and with it how far out the outermost lie. An update draws
+    anew, so a share that is the same for all would move the threshold of a model that stays as it is.
+    """
+    may = share_of_rearranged(known.budget, is_known=known.is_trained)
+    if may >= 1:
+        return -np.inf
+    mixed = held_out(known, "rearranged", known.mixed[1::2], None, bundle.n_frames)
+    now = share_above(_peaks(known, known.current, mixed), known.threshold)
+    return threshold_for(_peaks(known, bundle, mixed), max(now, FEWER_REARRANGED * may))
 
 
 def _allowed(known: Known, stored: Tensor, room: Tensor | None, rarer: float) -> float:

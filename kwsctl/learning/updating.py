@@ -39,12 +39,14 @@ class Proposal:
     """What an update would change.
 
     Attributes:
+        method: how it was made.
         delta: of the model; None if only the threshold changes.
         threshold: of the margin.
         tuned: whether the trunk has learned a room in this update.
         rarer: how much rarer than the budget false alarms are at which calls to expect are told.
     """
 
+    method: str
     delta: Delta | None
     threshold: float
     tuned: bool = False
@@ -173,7 +175,7 @@ def propose(
         tuned = known.tuned or trunk is not None
         rarer = RARER_TUNED if tuned else RARER
         threshold = threshold_of(known, bundle, gathered, rarer=rarer, tuned=tuned)
-        return Proposal(delta, threshold, tuned=trunk is not None, rarer=rarer)
+        return Proposal(method, delta, threshold, tuned=trunk is not None, rarer=rarer)
 
 
 def _room_learner(method: str) -> Callable[[Known, Tensor], Delta] | None:

@@ -170,7 +170,7 @@ class Adaptation:
         number = len(self._profile.updates) + 1
         facts = {
             "keyword": self.keyword,
-            "method": self.learner.method,
+            "method": decided.proposal.method,
             "precision": self._options.precision,
             "stream": self._stream,
             "positives": self.learner.tally.kept["positive"],
@@ -246,7 +246,7 @@ class Adaptation:
         return Adapted(
             user=self._user,
             keyword=self.keyword,
-            method=self.learner.method,
+            method=self.learner.method_for(self.learner.gathered()),
             windows=tally.windows,
             positives=self._positives,
             negatives=self._negatives,

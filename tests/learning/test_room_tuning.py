@@ -30,6 +30,7 @@ from kwsctl.learning.updating import Decided
 from kwsctl.learning.votes import Votes
 from kwsctl.seeding import torch_generator
 from tests import toy_people
+from tests.learning.test_updating import gathered as of_a_stream
 from tests.learning.test_updating import known
 
 
@@ -245,24 +246,30 @@ def test_what_cannot_learn_a_room_is_not_tried_again() -> None:
     assert tried == [False]
 
 
-@pytest.mark.parametrize(("clips", "is_loud", "method"), [
-    (3, False, "threshold"), (3, True, "head"), (2, False, "head"),
+@pytest.mark.parametrize(("clips", "calls", "is_loud", "method"), [
+    (3, 5, False, "threshold"), (3, 0, True, "head"), (2, 5, False, "head"), (2, 0, False, "threshold"),
+    (2, 0, True, "head"),
 ])  # fmt: skip
-def test_a_row_that_knows_three_clips_stays_in_a_quiet_room(clips: int, is_loud: bool, method: str) -> None:
+def test_in_a_quiet_room_a_row_learns_from_calls_and_until_it_knows_three_clips(
+    clips: int, calls: int, is_loud: bool, method: str
+) -> None:
     person = dataclasses.replace(known(), replay=known().replay[:clips], made={})
     given = person, (person.current, person.threshold)
     room = loud() if is_loud else 1e-6 * loud()
     one, told = Learner(*given, AdaptOptions()), Learner(*given, AdaptOptions(method="bias"))
     for each in (one, told):
         each.room.push(room.transpose(0, 1).flatten(1).repeat(1, 30))
-    assert (one.method, told.method) == (method, "bias")
+        for power in of_a_stream().positives[:calls]:
+            each.recall(Labelled(Segment(0, 0.0, 0.0, (), power), "positive", "earlier", {}, told=True))
+    assert [each.method_for(each.gathered()) for each in (one, told)] == [method, "bias"]
     assert (one.update().proposal.delta is None) == (method == "threshold")
 
 
 def test_in_a_room_that_was_learned_the_row_goes_on_learning() -> None:
     person = dataclasses.replace(known(), current=tuned(), tuned=True, made={})
     assert len(person.replay) >= ENOUGH_CLIPS
-    assert Learner(person, (person.current, person.threshold), AdaptOptions()).method == "head"
+    one = Learner(person, (person.current, person.threshold), AdaptOptions())
+    assert one.method_for(gathered(None)) == "head"
 
 
 def test_a_model_that_learned_a_room_says_so() -> None:
@@ -326,7 +333,7 @@ def test_the_beginning_is_heard_by_the_model_that_knows_the_room(monkeypatch: py
 
     def hears_well(*_: object, **__: object) -> Decided:
         one.known = known()
-        return Decided(updating.Proposal(None, 0.0), "", *[None] * 3)  # type: ignore[arg-type]
+        return Decided(updating.Proposal("threshold", None, 0.0), "", *[None] * 3)  # type: ignore[arg-type]
 
     monkeypatch.setattr(one, "update", hears_well)
     one.hear(day((toy_people.WORDS[11], 1), (known().keyword, 1), (toy_people.WORDS[9], 1)))

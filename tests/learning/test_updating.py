@@ -18,6 +18,7 @@ from kwsctl.learning.adapt import Learner
 from kwsctl.learning.adapt_options import AdaptOptions
 from kwsctl.learning.adapters import prototype
 from kwsctl.learning.adapters._enrolment import embed, margins
+from kwsctl.learning.budget import share_of_rearranged, threshold_for
 from kwsctl.learning.canary import Tolerances
 from kwsctl.learning.crowd import ENOUGH
 from kwsctl.learning.enroll import enroll
@@ -81,9 +82,9 @@ def test_of_a_keyword_that_the_base_was_trained_to_hear_no_pieces_are_learned_fr
 
 
 def test_more_pieces_of_a_trained_keyword_may_pass_so_that_its_threshold_is_lower() -> None:
-    strict = dataclasses.replace(known(), budget=0.01, made={})
+    strict = dataclasses.replace(known(), threshold=30.0, budget=0.01, made={})
     trained = dataclasses.replace(strict, base=toy_people.keyword_model(), made={})
-    limits = [threshold_of(one, one.current, gathered()) for one in (strict, trained)]
+    limits = [new_threshold._limit_of_rearranged(one, one.current) for one in (strict, trained)]
     assert limits[1] < limits[0]
 
 
@@ -160,7 +161,7 @@ def test_a_new_threshold_spends_no_more_of_the_budget_than_the_one_in_use(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     # Rearranged clips of the toy voices may ask for more than either.
-    monkeypatch.setattr(new_threshold, "limit_of_rearranged", lambda *_, **__: -np.inf)
+    monkeypatch.setattr(new_threshold, "_limit_of_rearranged", lambda *_: -np.inf)
 
     def chosen(threshold: float) -> float:
         person = dataclasses.replace(known(), threshold=threshold, made={})
@@ -188,7 +189,7 @@ def test_what_is_guessed_of_rare_words_brings_a_threshold_no_nearer_to_the_calls
     wider = dataclasses.replace(current, weights=weights)
     enrolled = calls_of(known(), dataclasses.replace(heard, positives=nothing))
     usual, usual_wider = (float(np.median(_margins(known(), b, enrolled))) for b in (current, wider))
-    monkeypatch.setattr(new_threshold, "limit_of_rearranged", lambda *_, **__: -np.inf)
+    monkeypatch.setattr(new_threshold, "_limit_of_rearranged", lambda *_: -np.inf)
 
     monkeypatch.setattr(new_threshold, "_allowed", lambda *_: known().budget / 100)
 
@@ -208,6 +209,32 @@ def test_what_is_guessed_of_rare_words_brings_a_threshold_no_nearer_to_the_calls
     assert chosen(usual - 2.5, far) == pytest.approx(
         far
     )  # of a threshold that leaves too much, nothing is kept
+
+
+def test_as_many_rearranged_clips_reach_a_new_threshold_as_reach_the_one_in_use() -> None:
+    """How a clip is cut to pieces is drawn; another draw is no reason to hear less or more."""
+    person = dataclasses.replace(known(), budget=0.01, made={})
+    mixed = held_out(person, "rearranged", person.mixed[1::2], None, person.current.n_frames)
+    found = new_threshold._peaks(person, person.current, mixed)
+    row = person.current.labels.index(WORDS[0])
+    weights = {name: weight.clone() for name, weight in person.current.weights.items()}
+    weights["head.bias"][row] += 3.0
+    higher = dataclasses.replace(person.current, weights=weights)
+    may = share_of_rearranged(person.budget, is_known=False)
+    few, usual, many = (threshold_for(found, share) for share in (may / 100, may, 4 * may))
+    assert many < usual < few
+
+    def chosen(threshold: float, bundle: Bundle) -> float:
+        return new_threshold._limit_of_rearranged(dataclasses.replace(person, threshold=threshold), bundle)
+
+    raised = float(np.median(new_threshold._peaks(person, higher, mixed) - found))
+    assert raised > 1.0
+    for threshold in (usual, many):
+        assert chosen(threshold, person.current) == pytest.approx(threshold, abs=0.05)
+        assert chosen(threshold, higher) == pytest.approx(threshold + raised, abs=0.3)
+    floor = chosen(few, person.current)
+    assert floor == pytest.approx(threshold_for(found, may / 2))
+    assert floor < few
 
 
 def test_a_trunk_that_learned_a_room_lets_calls_say_how_far_up_the_threshold_is() -> None:
@@ -262,7 +289,7 @@ def test_the_threshold_in_a_loud_room_stands_out_of_the_stream_however_many_call
 def test_an_update_that_forgets_the_word_is_rolled_back() -> None:
     rows = len(known().current.labels)
     ruined = {"head.weight": torch.randn(rows, 24, generator=torch.Generator().manual_seed(1)) * 9}
-    proposal = Proposal(Delta(known().current.sha256, ruined), known().threshold)
+    proposal = Proposal("head", Delta(known().current.sha256, ruined), known().threshold)
     decided = updating.decide(known(), gathered(), proposal, Tolerances(), known().current)
     assert decided.reason
     assert updating.after(known(), decided) is known()
