@@ -27,7 +27,7 @@ from kwsctl.export.runtime import Runtime
 from kwsctl.export.scores import Head, sigmoid
 from kwsctl.export.votes import Judge, Labelled, voice_of
 from kwsctl.learning.budget import far_of, share_above, threshold_for
-from kwsctl.learning.canary import RARER, CanaryFigures, objection
+from kwsctl.learning.canary import RARER, CanaryFigures, height_of, objection
 from kwsctl.learning.promise import to_expect
 from kwsctl.learning.voice_fusion import VOICE_OFFSET, VOICE_WEIGHT
 from kwsctl.personal.adapted import Adapted
@@ -170,7 +170,8 @@ class PackageAdaptation:
         before = self._figures(self._part.head, self.threshold)
         after = self._figures(head, threshold)
         self._first = self._first or before
-        reason = objection(before, after, self._budget, self._options.tolerances, self._first)
+        tolerances, learned = self._options.tolerances, head is not self._part.head
+        reason = objection(before, after, self._budget, tolerances, self._first, learned=learned)
         self._canary = [self._canary[0] if self._canary else before, *self._canary[1:]]
         if reason:
             self._reasons[reason] = self._reasons.get(reason, 0) + 1
@@ -255,6 +256,7 @@ class PackageAdaptation:
             false_alarms=share_above(others, limit),
             global_task=1.0,  # no other row changes, and the backbone is frozen
             drift=0.0,
+            height=height_of(limit, own, fair),
         )
 
     def _told(self, seconds: float, windows: int, took_s: float, stopped: bool) -> Adapted:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 RARER = 20.0
 """Calls to expect are told at false alarms that are so much rarer than the budget: where all calls are heard
 at the budget, what an update does to them shows only there."""
@@ -51,6 +54,7 @@ class CanaryFigures:
             smaller than they can show.
         global_task: share of words whose nearest neighbour, by somebody else, is the same word.
         drift: 1 less the mean cosine to the embeddings of the global model.
+        height: how far up the threshold in use is, see `height_of`.
     """
 
     calls: float
@@ -59,10 +63,34 @@ class CanaryFigures:
     false_alarms: float
     global_task: float
     drift: float
+    height: float
+
+
+def height_of(threshold: float, calls: NDArray[np.float64], fair: float) -> float:
+    """Tells how far up a threshold is on the way from where the budget is kept to the usual call.
+
+    It tells what false alarms become where a canary holds too few words to show any.
+
+    Args:
+        threshold: a margin.
+        calls: [P] margins of calls.
+        fair: margin that as many other words pass as the budget allows.
+
+    Returns:
+        0 at the margin that keeps to the budget, and 1 at the middle of the calls or where that is lower.
+    """
+    way = float(np.median(calls)) - fair
+    return (threshold - fair) / way if way > 0 else 1.0
 
 
 def objection(
-    before: CanaryFigures, after: CanaryFigures, budget: float, tolerances: Tolerances, first: CanaryFigures
+    before: CanaryFigures,
+    after: CanaryFigures,
+    budget: float,
+    tolerances: Tolerances,
+    first: CanaryFigures,
+    *,
+    learned: bool = True,
 ) -> str:
     """Says why an update must not be.
 
@@ -72,6 +100,7 @@ def objection(
         budget: share of other words that may be taken for the keyword.
         tolerances: what it may cost.
         first: the model as it was enrolled, so that many small losses do not add up.
+        learned: whether the model changes, and not only its threshold.
 
     Returns:
         The reason; empty if it may be.
@@ -98,6 +127,10 @@ def objection(
     fewer = after.false_alarms < FEWER * before.false_alarms and before.false_alarms > budget / RARER
     # Where few enough pass already, a call is too much to pay for fewer.
     is_paid = within and muted > UNPAID
+    # Where nearly every call is to be expected anyway, no gain can show.
+    is_full = after.expected >= 1 - tolerances.gain and muted <= UNPAID
+    if learned and is_full and after.height >= before.height:
+        return ""
     if not gained and (is_paid or not fewer):
         return "nothing is gained by it"
     return ""

@@ -18,7 +18,7 @@ from torch.nn import functional as fn
 from kwsctl.bundle import Bundle
 from kwsctl.learning.adapters._enrolment import margins
 from kwsctl.learning.budget import share_above, threshold_for
-from kwsctl.learning.canary import RARER, CanaryFigures
+from kwsctl.learning.canary import RARER, CanaryFigures, height_of
 from kwsctl.learning.enrolment_trials import peaks
 from kwsctl.learning.promise import to_expect
 
@@ -84,6 +84,7 @@ def figures(
         false_alarms=share_above(others, threshold),
         global_task=told_right(words, canary.names),
         drift=turned,
+        height=height_of(threshold, own, fair),
     )
 
 

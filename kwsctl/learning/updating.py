@@ -259,7 +259,8 @@ def decide(
             (known.current, known.threshold), (after, proposal.threshold), (first, known.threshold),
         )
     ]  # fmt: skip
-    reason = canary.objection(scored[0], scored[1], known.budget, tolerances, scored[2])
+    learned = proposal.delta is not None
+    reason = canary.objection(scored[0], scored[1], known.budget, tolerances, scored[2], learned=learned)
     return Decided(proposal, reason, *scored)
 
 

@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import dataclasses
 
+import numpy as np
 import pytest
 import torch
 
-from kwsctl.learning.canary import CanaryFigures, Tolerances, objection
+from kwsctl.learning.canary import CanaryFigures, Tolerances, height_of, objection
 from kwsctl.learning.guard import told_right
 
-GOOD = CanaryFigures(calls=0.9, heard=0.8, expected=0.9, false_alarms=0.004, global_task=0.9, drift=0.01)
+GOOD = CanaryFigures(
+    calls=0.9, heard=0.8, expected=0.9, false_alarms=0.004, global_task=0.9, drift=0.01, height=0.5
+)
+FULL = dataclasses.replace(GOOD, calls=1.0, heard=0.999, expected=0.9995, false_alarms=0.0)
 
 
-def said(first: CanaryFigures = GOOD, before: CanaryFigures = GOOD, **changes: float) -> str:
+def said(
+    first: CanaryFigures = GOOD, before: CanaryFigures = GOOD, *, learned: bool = True, **changes: float
+) -> str:
     after = dataclasses.replace(GOOD, **changes)
-    return objection(before, after, 0.005, Tolerances(), first)
+    return objection(before, after, 0.005, Tolerances(), first, learned=learned)
 
 
 def test_an_update_that_gives_something_passes() -> None:
@@ -30,6 +36,26 @@ def test_an_update_that_gives_nothing_is_refused() -> None:
     assert said(expected=0.903, false_alarms=0.0035) == "nothing is gained by it"
     rare = dataclasses.replace(GOOD, false_alarms=0.0002)  # of a budget of half a percent
     assert said(before=rare, false_alarms=0.0) == "nothing is gained by it"
+
+
+@pytest.mark.parametrize(("changes", "learned", "passes"), [
+    ({"height": 0.6}, True, True), ({}, True, True), ({"height": 0.49}, True, False),
+    ({"height": 0.6, "expected": 0.994}, True, False), ({"height": 0.6, "heard": 0.9985}, True, False),
+    ({"height": 0.6}, False, False),
+])  # fmt: skip
+def test_where_no_gain_can_show_a_row_may_learn_under_a_threshold_as_far_up_as_it_was(
+    changes: dict[str, float], learned: bool, passes: bool
+) -> None:
+    after = dataclasses.replace(FULL, **changes)
+    found = objection(FULL, after, 0.005, Tolerances(), FULL, learned=learned)
+    assert found == ("" if passes else "nothing is gained by it")
+
+
+def test_how_far_up_a_threshold_is_is_told_between_the_budget_and_the_usual_call() -> None:
+    calls = np.array([1.0, 6.0, 9.0])
+    assert height_of(4.0, calls, 2.0) == 0.5
+    assert height_of(1.0, calls, 2.0) == -0.25
+    assert height_of(1.0, calls, 7.0) == 1.0  # calls that are lower than what the budget lets pass
 
 
 @pytest.mark.parametrize(

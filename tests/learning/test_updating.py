@@ -157,6 +157,18 @@ def test_a_threshold_alone_leaves_the_model_as_it_is() -> None:
     assert updating.after(known(), decided).threshold == proposal.threshold
 
 
+def test_where_no_gain_can_show_a_threshold_alone_is_nothing_gained_but_a_model_is() -> None:
+    person, full = known(), Tolerances(gain=1.0)
+    same = Delta(person.current.sha256, {}, made_by={})
+    reasons = [
+        updating.decide(
+            person, gathered(), Proposal("head", delta, person.threshold), full, person.current
+        ).reason
+        for delta in (None, same)
+    ]
+    assert reasons == ["nothing is gained by it", ""]
+
+
 def test_a_new_threshold_spends_no_more_of_the_budget_than_the_one_in_use(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
