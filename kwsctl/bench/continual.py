@@ -52,6 +52,7 @@ class Case:
         labels: how many segments of each truth were taken for what, such as `positive/keyword`.
         calls: of the keyword in the stream.
         methods: figures of each method by name, as JSON-able values.
+        seed: of the draw.
     """
 
     scenario: str
@@ -60,6 +61,7 @@ class Case:
     labels: Mapping[str, int]
     calls: int
     methods: Mapping[str, Mapping[str, Any]] = field(repr=False)
+    seed: int = 0
 
 
 def continual(
@@ -86,9 +88,27 @@ def continual(
     Raises:
         InputError: too few people.
     """
-    world = World(store, base, negatives, options)
-    wanted = [(s, n) for n in range(options.people) for s in options.scenarios]
-    place = home / "bench" / "continual"
+    cases: list[Case] = []
+    for number in range(options.draws):  # one after the other: what a world knows by heart is large
+        draw = dataclasses.replace(options, draws=1, seed=options.seed + number)
+        world = World(store, base, negatives, draw)
+        cases += _lived(world, home / "bench" / "continual", _part_of(progress, number, options.draws))
+    return tuple(cases)
+
+
+def _part_of(progress: Progress, number: int, draws: int) -> Progress:
+    """Counts the work of one draw as its part of all."""
+
+    def told(done: int, total: int | None, /, **facts: str | float) -> None:
+        whole = total or 0
+        progress(number * whole + done, draws * whole if total else None, **facts)
+
+    return told
+
+
+def _lived(world: World, place: Path, progress: Progress) -> list[Case]:
+    """Simulates the people of one draw."""
+    wanted = [(s, n) for n in range(world.options.people) for s in world.options.scenarios]
     lacking = [one for one in wanted if _missing(world, *one, place)]
     if len(lacking) > 1:
         world.prepare()  # once, for all processes
@@ -100,7 +120,7 @@ def continual(
             GOES_ON,
             progress,
         )
-    return tuple(_kept(world, *one, place) for one in wanted)
+    return [_kept(world, *one, place) for one in wanted]
 
 
 def _missing(world: World, scenario: str, number: int, place: Path) -> list[str]:
@@ -113,6 +133,7 @@ def _missing(world: World, scenario: str, number: int, place: Path) -> list[str]
 def _path(world: World, scenario: str, number: int, place: Path) -> Path:
     """Names the file of a case after all that it depends on."""
     how = dataclasses.asdict(dataclasses.replace(world.options, methods=(), scenarios=()))
+    del how["draws"]  # a case is one draw, however many there are
     # What another version of this program did says nothing of this one.
     name = json.dumps([how, world.base.sha256, scenario, number, __version__], sort_keys=True)
     return place / f"{scenario}-{number}-{numpy_generator(0, name).integers(2**40):010x}.json"
@@ -123,7 +144,7 @@ def _kept(world: World, scenario: str, number: int, place: Path) -> Case:
     path, missing = _path(world, scenario, number, place), _missing(world, scenario, number, place)
     kept = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {"methods": {}}
     if not missing:
-        return Case(**kept)
+        return Case(**{**kept, "seed": world.options.seed})
     case = _simulated(world, scenario, number, missing, kept["methods"])
     write_text(path, json.dumps(dataclasses.asdict(case), sort_keys=True))
     return case
@@ -165,7 +186,7 @@ def _simulated(
     figures["loop-asked"] = _of_loop(learner, known, test)
     counts = Counter(f"{one.decision}/{kind_of(one, stream, base.clip_s)}" for one in labelled)
     calls = sum(said.kind == "keyword" for said in stream.said)
-    return Case(scenario, speaker, keyword, dict(counts), calls, figures)
+    return Case(scenario, speaker, keyword, dict(counts), calls, figures, options.seed)
 
 
 def answer(learner: Learner, labelled: Sequence[Labelled], stream: life.Stream, count: int) -> None:

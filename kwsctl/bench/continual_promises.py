@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from kwsctl.bench.continual_rows import Labels, Row
+from kwsctl.bench.continual_rows import LOST, Labels, Row
 from kwsctl.bench.promise import Promise
 
 PRECISION, YIELDED, NEGATIVES = 0.97, 0.60, 0.995
 OF_ORACLE, OF_FULL = 0.6, 0.6
-GAINED, LOST, FORGOTTEN = 16.0, 1.0, 0.3
+GAINED, FORGOTTEN = 16.0, 0.3
 WEAK = "both"
 """The scenario in which the model that is enrolled hears few calls."""
 HOSTILE = ("television", "impostor", "wrong")
@@ -72,7 +72,8 @@ def _gained(scenario: str, own: Mapping[str, Row]) -> Iterator[Promise]:
     yield Promise(
         f"{scenario}: nobody loses more than {LOST:g} point",
         min(loop.worst, loop.own_worst) >= -LOST,
-        f"{loop.worst:+.1f} at equal false alarms, {loop.own_worst:+.1f} at the threshold in use",
+        f"{loop.worst:+.1f} at equal false alarms, {loop.own_worst:+.1f} at the threshold in use; "
+        f"{loop.losers} of {loop.lives} do",
     )
     yield Promise(
         f"{scenario}: at most {FORGOTTEN:g} points of the global task are forgotten",

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+LOST = 1.0
+"""Points that a person may lose before it counts as a loss."""
+
 
 @dataclass(frozen=True)
 class Labels:
@@ -40,9 +43,9 @@ class Row:
         recall: share of calls heard at half a false alarm an hour, with its 95 % interval over people.
         gain: points of recall over `none`, with its interval.
         oracle_share: share of the gain of the same method with true labels, or of the best oracle.
-        worst: largest loss of a person, in points.
+        worst: largest loss of a life, in points.
         own_recall: recall at the model's own threshold.
-        own_worst: largest loss of a person there, in points.
+        own_worst: largest loss of a life there, in points.
         own_false_alarms: false alarms an hour there.
         own_words: share of the person's other words that fire at half a false alarm an hour.
         impostors: share of others who say the keyword that fire there.
@@ -51,6 +54,8 @@ class Row:
         bytes: of the change, mean.
         macs: of an update, the guard left out, mean.
         people: how many.
+        lives: of these people, more than people where each has several draws.
+        losers: lives that lose more than a point, at half a false alarm an hour or at their own threshold.
     """
 
     scenario: str
@@ -69,3 +74,5 @@ class Row:
     bytes: int
     macs: int
     people: int
+    lives: int
+    losers: int

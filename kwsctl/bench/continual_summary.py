@@ -9,7 +9,7 @@ import numpy as np
 
 from kwsctl.bench.continual import Case
 from kwsctl.bench.continual_promises import promises
-from kwsctl.bench.continual_rows import Labels, Row
+from kwsctl.bench.continual_rows import LOST, Labels, Row
 from kwsctl.bench.promise import Promise
 from kwsctl.seeding import numpy_generator
 
@@ -86,15 +86,17 @@ def _row(scenario: str, method: str, cases: Sequence[Case]) -> Row:
     oracles = [m for m in cases[0].methods if m.startswith("oracle-")]
     best = max((float((of("recall", m) - before).mean()) for m in oracles), default=0.0)
     gain = recall - before
+    own_gain = of("own_recall") - of("own_recall", "none")
+    people = [case.speaker for case in cases]
     return Row(
         scenario=scenario,
         method=method,
-        recall=_interval(recall),
-        gain=_interval(100 * gain),
+        recall=_interval(recall, people),
+        gain=_interval(100 * gain, people),
         oracle_share=float(gain.mean()) / best if best > 0 else None,
         worst=float(100 * gain.min()),
         own_recall=float(of("own_recall").mean()),
-        own_worst=float(100 * (of("own_recall") - of("own_recall", "none")).min()),
+        own_worst=float(100 * own_gain.min()),
         own_false_alarms=float(of("own_false_alarms").mean()),
         own_words=float(of("own_words").mean()),
         impostors=float(of("impostors").mean()),
@@ -102,7 +104,9 @@ def _row(scenario: str, method: str, cases: Sequence[Case]) -> Row:
         rolled_back=sum(_refused(case.methods[method].get("rolled_back", 0)) for case in cases),
         bytes=round(float(of("bytes").mean())),
         macs=round(float(of("macs").mean())),
-        people=len(cases),
+        people=len(set(people)),
+        lives=len(cases),
+        losers=int(np.count_nonzero(100 * np.minimum(gain, own_gain) < -LOST)),
     )
 
 
@@ -110,9 +114,12 @@ def _refused(value: str | int) -> int:
     return value if isinstance(value, int) else int(bool(value))
 
 
-def _interval(values: np.ndarray) -> tuple[float, float, float]:
-    """Gives the mean over people with its 95 % bootstrap interval."""
+def _interval(values: np.ndarray, people: Sequence[str]) -> tuple[float, float, float]:
+    """Gives the mean with its 95 % bootstrap interval over people, each with all their lives."""
+    names = list(dict.fromkeys(people))
+    lives = np.array([[name == one for one in people] for name in names], dtype=float)
     draw = numpy_generator(0, "continual")
-    means = values[draw.integers(len(values), size=(RESAMPLES, len(values)))].mean(axis=1)
+    drawn = draw.integers(len(names), size=(RESAMPLES, len(names)))
+    means = (lives @ values)[drawn].sum(axis=1) / lives.sum(axis=1)[drawn].sum(axis=1)
     low, high = np.quantile(means, [0.025, 0.975])
     return float(values.mean()), float(low), float(high)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from kwsctl.errors import InputError
+
 METHODS = (
     "none", "threshold", "statistics", "prototype", "prototypes", "tent", "search", "forward", "head",
     "head-without-room", "head-untuned", "head-unguarded", "bias", "lora", "full", "ewc",
@@ -17,6 +19,7 @@ class ContinualOptions:
 
     Attributes:
         people: how many, each with a keyword of their own.
+        draws: lives of each of them, with other keywords, clips and days: by seeds from `seed` on.
         shots: clips that are enrolled, in a quiet room.
         heard: other clips of the keyword in the stream; all that are left are the test.
         repeats: how often each of these is said in the stream, at other levels and places.
@@ -35,6 +38,7 @@ class ContinualOptions:
     """
 
     people: int = 4
+    draws: int = 1
     shots: int = 1
     heard: int = 4
     repeats: int = 3
@@ -48,3 +52,7 @@ class ContinualOptions:
     asked: int = 5
     methods: tuple[str, ...] = METHODS
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.draws < 1:
+            raise InputError(f"{self.draws} draws are none.", "Use draws >= 1.")

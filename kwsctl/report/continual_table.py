@@ -59,7 +59,7 @@ def _cells(row: Any) -> list[str]:
         f"{row.own_words:.1%}",
         f"{row.impostors:.1%}",
         f"{row.forgotten:.2f}",
-        f"{row.rolled_back} of {row.people}" if not row.method.startswith("loop") else str(row.rolled_back),
+        f"{row.rolled_back} of {row.lives}" if not row.method.startswith("loop") else str(row.rolled_back),
         f"{row.bytes / 1024:.0f}",
         f"{row.macs / 1e9:.1f}",
     ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import io
+import itertools
 import json
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from kwsctl.bench.continual_promises import promises
 from kwsctl.bench.continual_rows import Labels, Row
 from kwsctl.bench.continual_summary import summary
 from kwsctl.bench.life_options import ContinualOptions
+from kwsctl.bench.life_world import World
 from kwsctl.errors import InputError
 from kwsctl.evaluation.streams import ScoreStream
 from kwsctl.features.logmel import logmel
@@ -88,7 +90,7 @@ def test_recall_is_counted_at_one_false_alarm_in_two_hours() -> None:
     assert (forgiven.recall, forgiven.impostors) == (1.0, 1.0)
 
 
-def case(speaker: str, before: float, after: float, oracle: float) -> Case:
+def case(speaker: str, before: float, after: float, oracle: float, seed: int = 0) -> Case:
     methods = {
         name: {
             "recall": recall, "own_recall": recall, "own_false_alarms": 0.5, "own_words": 0.0,
@@ -105,7 +107,7 @@ def case(speaker: str, before: float, after: float, oracle: float) -> Case:
         "negative/other": 99,
         "negative/keyword": 1,
     }
-    return Case("speaker", speaker, "w", labels, 20, methods)
+    return Case("speaker", speaker, "w", labels, 20, methods, seed)
 
 
 def test_the_table_says_gains_losses_and_shares() -> None:
@@ -123,6 +125,18 @@ def test_the_table_says_gains_losses_and_shares() -> None:
     assert "+15.0" in shown.getvalue()
 
 
+def test_lives_of_one_person_do_not_pass_for_people() -> None:
+    draws = [[case("a", 0.5, 0.9, 1.0, i), case("b", 0.6, 0.5, 0.9, i)] for i in range(8)]
+    once, often = (summary(cases).rows for cases in (draws[0], list(itertools.chain(*draws))))
+    for one, many in zip(once, often, strict=True):
+        assert (many.recall, many.gain) == (pytest.approx(one.recall), pytest.approx(one.gain))
+        assert (one.people, one.lives, many.people, many.lives) == (2, 2, 2, 16)
+    losers = {row.method: row.losers for row in often}
+    assert losers == {"none": 0, "head": 8, "oracle-head": 0, "loop": 8}
+    (told,) = [p.found for p in summary(draws[0]).promises if "nobody" in p.what]
+    assert told.endswith("1 of 2 do")
+
+
 def labels_of(scenario: str, **changed: Any) -> Labels:
     usual = {
         "precision": 0.97, "any_voice": 0.99, "positives": 100, "yielded": 0.6, "calls": 160,
@@ -135,7 +149,7 @@ def row_of(scenario: str, method: str, gain: float = 16.0, **changed: Any) -> Ro
     usual = {
         "recall": (0.5, 0.4, 0.6), "gain": (gain, gain - 5, gain + 5), "oracle_share": 0.6, "worst": -1.0,
         "own_recall": 0.5, "own_worst": -1.0, "own_false_alarms": 1.0, "own_words": 0.0, "impostors": 0.0,
-        "forgotten": 0.3, "rolled_back": 0, "bytes": 0, "macs": 0, "people": 2,
+        "forgotten": 0.3, "rolled_back": 0, "bytes": 0, "macs": 0, "people": 2, "lives": 2, "losers": 0,
     }  # fmt: skip
     return Row(scenario, method, **(usual | changed))
 
@@ -210,5 +224,28 @@ def test_a_life_is_simulated_once_and_what_was_done_is_not_done_again(
 
     monkeypatch.setattr("kwsctl.bench.continual._simulated", again)
     assert continual(*given)[0].methods == one.methods
-    with pytest.raises(InputError, match="done again"):  # other people, other cases
-        continual(*given[:3], dataclasses.replace(options, people=2), tmp_path)
+    for changes in ({"people": 2}, {"draws": 2}, {"seed": 1}):  # other people or days, other cases
+        with pytest.raises(InputError, match="done again"):
+            continual(*given[:3], dataclasses.replace(options, **changes), tmp_path)  # type: ignore[arg-type]
+
+
+def test_each_draw_is_what_its_seed_alone_gives(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def lived(world: World, scenario: str, number: int, *_: object) -> Case:
+        speaker, keyword, _half = world.who(number)
+        return Case(scenario, speaker, keyword, {}, world.options.seed, {"none": {}}, world.options.seed)
+
+    monkeypatch.setattr("kwsctl.bench.continual._simulated", lived)
+    options = ContinualOptions(
+        people=2, shots=2, heard=2, hours=0.05, scenarios=("speaker",), methods=("none",), seed=4
+    )
+    given = crowd(), toy_people.encoder(), toy_people.negatives()
+    told: list[tuple[int, int | None]] = []
+    both = continual(
+        *given, dataclasses.replace(options, draws=2), tmp_path / "both", lambda *done, **_: told.append(done)
+    )
+    seeds = [continual(*given, dataclasses.replace(options, seed=s), tmp_path / str(s)) for s in (4, 5)]
+    assert both == seeds[0] + seeds[1]
+    assert [one.seed for one in both] == [4] * 2 + [5] * 2
+    assert told[-1] == (4, 4) and [done for done, _ in told] == sorted(done for done, _ in told)
+    with pytest.raises(InputError, match="draws"):
+        dataclasses.replace(options, draws=0)
