@@ -127,6 +127,22 @@ def test_the_threshold_alone_can_move(tmp_path: Path) -> None:
     assert np.array_equal(before.head.weight, personal.read_part(packaged, "ana").head.weight)
 
 
+@pytest.mark.parametrize("learned", [False, True])
+def test_where_no_gain_can_show_a_threshold_alone_is_nothing_gained_but_a_row_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, learned: bool
+) -> None:
+    packaged, runtime = opened(tmp_path)
+    full = PackageAdaptOptions(tolerances=Tolerances(gain=1.0, false_alarms=1.0))
+    run = PackageAdaptation(runtime, personal.read_part(packaged, "ana"), None, full)
+    head = dataclasses.replace(run._part.head) if learned else run._part.head
+    monkeypatch.setattr(run, "_proposed", lambda: head)
+    monkeypatch.setattr(run, "_threshold_of", lambda _: run.threshold)
+    (source,) = sources(str(stream_of(tmp_path / "day.wav", PERSON)), RATE, None, identify=True)
+    run._update(source)
+    assert run._taken == learned
+    assert list(run._reasons) == ([] if learned else ["nothing is gained by it"])
+
+
 def test_what_changes_the_backbone_is_refused() -> None:
     with pytest.raises(InputError, match="'lora' cannot learn on an exported package"):
         PackageAdaptOptions(method="lora")
